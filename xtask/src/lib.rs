@@ -1,1 +1,49 @@
-//! Placeholder.
+//! Tandem releases a web frontend and its backend as one release. ARCHITECTURE.md tells the whole; this is the map.
+//!
+//! - Pure: [`plan`], [`event`], [`state`], [`sink`], [`changes`], [`redact`], [`exit`], [`live`].
+//! - The seam: [`world`] with its two sides, `real` and `sim`; [`once`], [`journal`] and [`refs`] behind it.
+//! - The release: [`run`] → [`executor`] → [`lane`] over the providers' clients [`netlify`] and [`render`].
+//! - The surface: [`cli`], [`config`], [`credentials`], [`console`].
+
+pub mod changes;
+pub mod cli;
+pub mod config;
+pub mod console;
+pub mod credentials;
+pub mod dispatch;
+pub mod environ;
+pub mod event;
+pub mod executor;
+pub mod exit;
+pub mod facts;
+pub mod git;
+pub mod gitrefs;
+pub mod http;
+pub mod ids;
+pub mod inputs;
+pub mod job;
+pub mod journal;
+pub mod lane;
+pub mod lease;
+pub mod live;
+pub mod local_cloud;
+pub mod netlify;
+pub mod notify;
+pub mod once;
+pub mod plan;
+pub mod process;
+pub mod real;
+pub mod redact;
+pub mod refs;
+pub mod remote_migrate;
+pub mod render;
+pub mod rollback;
+pub mod run;
+pub mod service;
+pub mod sim;
+pub mod sink;
+pub mod source;
+pub mod state;
+pub mod supervisor;
+pub mod working_tree;
+pub mod world;

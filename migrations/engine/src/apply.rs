@@ -1,0 +1,263 @@
+//! Applies what is pending: lock, look again, back up, rehearse, run, compare, commit, check.
+
+use crate::backup;
+use crate::check::Prepared;
+use crate::clock::Stopwatch;
+use crate::connection::roll_back;
+use crate::error::{Doing as _, Error, exit_code};
+use crate::event::{Event, Phase};
+use crate::foreign_keys;
+use crate::guard::Guard;
+use crate::history::{self, Kind, NewRow, read_history};
+use crate::migrator::Migrator;
+use crate::plan::{self, Comparison};
+use crate::rehearse::{batches, on_copy};
+use crate::report::{FileReport, Report};
+use crate::rows;
+use crate::run::Runner;
+use rusqlite::Connection;
+
+impl Migrator {
+    pub(crate) fn apply_now(&self) -> Result<Report, Error> {
+        let watch = Stopwatch::start();
+        loop {
+            match self.attempt() {
+                // Another process is in the middle of a file outside a transaction: afterwards look again.
+                Err(Error::Unfinished { .. }) if self.waited_for_outside()? => {}
+                outcome => {
+                    return outcome.map(|report| Report {
+                        duration_ms: watch.elapsed_ms(),
+                        ..report
+                    });
+                }
+            }
+        }
+    }
+
+    fn attempt(&self) -> Result<Report, Error> {
+        let (early, _) = self.look()?;
+        let mut report = Report {
+            notes: early.notes.clone(),
+            ..Report::default()
+        };
+        if early.pending.is_empty() && early.unhashed.is_empty() {
+            return Ok(report);
+        }
+        // Files that break a rule are refused before the lock is even asked for.
+        drop(self.prepare(&early.pending)?);
+        let mut connection = self.open()?;
+        let guard = Guard::install(&mut connection, &self.history_table)?;
+        self.begin(&mut connection)?;
+        let outcome = self.under_lock(&mut connection, &guard, &mut report);
+        roll_back(&connection);
+        if let Err(error) = outcome {
+            self.forget_backup(&report, &error);
+            return Err(error);
+        }
+        if !report.applied.is_empty() {
+            self.afterwards(&connection, &mut report)?;
+        }
+        if let Some(backup) = &report.backup {
+            self.prune(&[backup])?;
+        }
+        Ok(report)
+    }
+
+    /// A backup of a state that has not changed is of no use, and would push out one that is.
+    fn forget_backup(&self, report: &Report, error: &Error) {
+        if let Some(backup) = &report.backup
+            && report.applied.is_empty()
+            && error.exit_code() != exit_code::NEEDS_A_PERSON
+        {
+            // That it stays would be harmless; the error is what matters.
+            fs_err::remove_file(backup).ok();
+        }
+    }
+
+    /// The history as it is now that nobody else can change it.
+    fn look_again(&self, connection: &Connection) -> Result<(Comparison, Option<String>), Error> {
+        let history = read_history(connection, &self.history_table)?;
+        let last = history.last().map(|row| row.filename.clone());
+        Ok((
+            plan::compare(&self.files, &history, self.allow_newer)?,
+            last,
+        ))
+    }
+
+    fn under_lock(
+        &self,
+        connection: &mut Connection,
+        guard: &Guard,
+        report: &mut Report,
+    ) -> Result<(), Error> {
+        let (now, last_applied) = self.look_again(connection)?;
+        let prepared = self.prepare(&now.pending)?;
+        let pending: Vec<&Prepared<'_>> = prepared.iter().collect();
+        if pending.is_empty() && now.unhashed.is_empty() {
+            return Ok(());
+        }
+        if rows::any(connection, &self.history_table)? {
+            // Under our lock: the backup is exactly the state that the files will find.
+            let path = self.back_up(last_applied.as_deref())?;
+            report.backup = Some(path.clone());
+            if !pending.is_empty() {
+                let folder = backup::scratch_folder(self, &self.backup_folder())?;
+                let copy = folder.path().join("copy.db");
+                fs_err::copy(&path, &copy)
+                    .doing(|| "copy the backup for the rehearsal".to_owned())?;
+                report.rehearsal = Some(on_copy(self, &copy, &pending)?);
+            }
+        } else {
+            self.emit(Event::NothingToBackUp);
+        }
+        history::ensure(connection, &self.history_table)?;
+        self.adopt(connection, &now)?;
+        if pending.is_empty() {
+            return self.commit(connection, &[]);
+        }
+        for batch in batches(&pending, self.per_file) {
+            if connection.is_autocommit() {
+                self.begin(connection)?;
+                if !self.still_pending(connection, &batch)? {
+                    return Ok(());
+                }
+            }
+            let runner = Runner {
+                migrator: self,
+                connection,
+                guard,
+                phase: Phase::Apply,
+            };
+            let done = match batch.as_slice() {
+                [file] if file.directives.no_transaction => {
+                    self.outside(connection, &runner, file, report)?
+                }
+                files => {
+                    let done = runner.batch(files, &mut None, |file, result| {
+                        self.record(connection, file, Some(result))
+                    })?;
+                    self.commit(connection, files)?;
+                    done
+                }
+            };
+            report.applied.extend(done);
+        }
+        Ok(())
+    }
+
+    /// Between two transactions another runner may have gone on with our work; then there is nothing left to do here.
+    fn still_pending(
+        &self,
+        connection: &Connection,
+        batch: &[&Prepared<'_>],
+    ) -> Result<bool, Error> {
+        let (now, _) = self.look_again(connection)?;
+        let names: Vec<&str> = now
+            .pending
+            .iter()
+            .filter_map(|index| self.files.get(*index))
+            .map(|file| file.name.as_str())
+            .collect();
+        Ok(batch.iter().all(|file| names.contains(&file.name)))
+    }
+
+    /// A file that asks to run outside a transaction. Its row says "unfinished" while it runs, so that a crash is seen.
+    fn outside(
+        &self,
+        connection: &Connection,
+        runner: &Runner<'_>,
+        file: &Prepared<'_>,
+        report: &Report,
+    ) -> Result<Vec<FileReport>, Error> {
+        let _held = self.lock_outside()?;
+        let before = foreign_keys::violations(connection)?;
+        self.record(connection, file, None)?;
+        self.commit(connection, &[])?;
+        let unfinished = |message: String| Error::Unfinished {
+            file: file.name.to_owned(),
+            message,
+            backup: report.backup.clone(),
+        };
+        let result = runner.file(file, &mut None);
+        connection
+            .pragma_update(None, "foreign_keys", false)
+            .doing(|| self.doing("prepare"))?;
+        let result = result.map_err(|error| unfinished(error.in_short()))?;
+        let worse = foreign_keys::worse(&before, &foreign_keys::violations(connection)?);
+        if !worse.is_empty() {
+            return Err(unfinished(format!("it left {}", worse.join("; "))));
+        }
+        self.record(connection, file, Some(&result))?;
+        self.emit(Event::Committed {
+            files: vec![file.name.to_owned()],
+        });
+        Ok(vec![result])
+    }
+
+    /// Writes the row of a file: with its result, or as begun.
+    fn record(
+        &self,
+        connection: &Connection,
+        file: &Prepared<'_>,
+        result: Option<&FileReport>,
+    ) -> Result<(), Error> {
+        let row = NewRow {
+            filename: file.name,
+            checksum: &file.checksum,
+            raw_checksum: &file.raw_checksum,
+            compatible: result.is_some_and(|result| result.compatible),
+            duration_ms: result.map_or(0, |result| result.duration_ms),
+            statements: result.map_or(0, |result| result.statements),
+            git_commit: self.git_commit.as_deref(),
+            kind: if result.is_some() {
+                Kind::Apply
+            } else {
+                Kind::Unfinished
+            },
+        };
+        history::record(connection, &self.history_table, &row)
+    }
+
+    pub(crate) fn commit(
+        &self,
+        connection: &Connection,
+        files: &[&Prepared<'_>],
+    ) -> Result<(), Error> {
+        connection
+            .execute_batch("COMMIT")
+            .doing(|| self.doing("commit"))?;
+        if !files.is_empty() {
+            self.emit(Event::Committed {
+                files: files.iter().map(|file| file.name.to_owned()).collect(),
+            });
+        }
+        Ok(())
+    }
+
+    /// After the commit: is the file sound, may the planner know the new indexes, can the log be folded in? Only the
+    /// first can fail the run.
+    fn afterwards(&self, connection: &Connection, report: &mut Report) -> Result<(), Error> {
+        let damage = backup::quick_check(connection)?;
+        if !damage.is_empty() {
+            let backup = report.backup.as_ref().map_or_else(String::new, |path| {
+                format!("; the state before is in {}", path.display())
+            });
+            return Err(Error::Corrupt {
+                doing: self.doing("check"),
+                message: format!("{}{backup}", damage.join("; ")),
+            });
+        }
+        connection.execute_batch("PRAGMA optimize = 0x10002").ok();
+        let mode: String = connection
+            .pragma_query_value(None, "journal_mode", |row| row.get(0))
+            .doing(|| self.doing("check"))?;
+        if mode == "wal" {
+            let folded: rusqlite::Result<bool> =
+                connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0));
+            if !matches!(folded, Ok(false)) {
+                report.notes.push("a reader keeps the write-ahead log from being folded in; SQLite will do it later".to_owned());
+            }
+        }
+        Ok(())
+    }
+}

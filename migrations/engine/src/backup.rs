@@ -1,0 +1,275 @@
+//! Backups: made by SQLite's own backup call, checked, and on the disk before their name exists.
+//!
+//! The database file is never opened through the file system here. While a connection is open that would drop its
+//! locks when the file is closed (POSIX locks belong to the process), and another process could write in the middle.
+
+use crate::clock::{Stopwatch, stamp};
+use crate::error::{Doing as _, Error};
+use crate::event::Event;
+use crate::history::read_history;
+use crate::migrator::Migrator;
+use rusqlite::backup::{Backup, StepResult};
+use rusqlite::{Connection, OpenFlags};
+use std::path::{Path, PathBuf};
+
+/// Older backups are removed, so that a disk does not fill up release by release.
+const KEPT: usize = 5;
+/// One for the backup, one for the copy that is rehearsed on.
+const COPIES: u64 = 2;
+/// Pages per step: all of them, so that a writer in between cannot make it start again.
+const ALL_PAGES: i32 = -1;
+/// Between two tries while another process keeps the file.
+const BUSY_PAUSE: std::time::Duration = std::time::Duration::from_millis(10);
+
+impl Migrator {
+    /// The folder beside the database that holds its backups.
+    pub(crate) fn backup_folder(&self) -> PathBuf {
+        let mut name = self.database.clone().into_os_string();
+        name.push(".backups");
+        PathBuf::from(name)
+    }
+
+    /// Does not look at the files: a backup must be possible also when they and the history disagree.
+    pub(crate) fn back_up_now(&self) -> Result<PathBuf, Error> {
+        let history = match self.open_existing()? {
+            Some(connection) => read_history(&connection, &self.history_table).unwrap_or_default(),
+            None => Vec::new(),
+        };
+        let path = self.back_up(history.last().map(|row| row.filename.as_str()))?;
+        self.prune(&[&path])?;
+        Ok(path)
+    }
+
+    /// Makes a backup, named after the time and the last applied file.
+    pub(crate) fn back_up(&self, last_applied: Option<&str>) -> Result<PathBuf, Error> {
+        let source = self.open_existing()?.ok_or_else(|| Error::Refused {
+            message: format!("there is no {} to back up", self.database.display()),
+            hint: String::new(),
+        })?;
+        let watch = Stopwatch::start();
+        let folder = self.backup_folder();
+        prepare_folder(self, &folder)?;
+        let bytes = self.require_space(&source, &folder)?;
+        let path = folder.join(format!(
+            "{}-{}.db",
+            stamp(),
+            slug(last_applied.unwrap_or("initial"))
+        ));
+        let unfinished = path.with_extension("db.tmp");
+        let made = copy(self, &source, &unfinished)
+            .and_then(|()| check(&unfinished))
+            .and_then(|()| publish(self, &unfinished, &path));
+        if made.is_err() {
+            // Half a backup is worse than none; that it is gone matters less than why.
+            fs_err::remove_file(&unfinished).ok();
+        }
+        made?;
+        self.emit(Event::BackedUp {
+            path: path.clone(),
+            bytes,
+            duration_ms: watch.elapsed_ms(),
+        });
+        Ok(path)
+    }
+
+    fn require_space(&self, source: &Connection, folder: &Path) -> Result<u64, Error> {
+        let pragma = |name: &str| {
+            source
+                .pragma_query_value(None, name, |row| row.get::<_, i64>(0))
+                .doing(|| self.doing("measure"))
+        };
+        let bytes = u64::try_from(pragma("page_count")?.saturating_mul(pragma("page_size")?))
+            .unwrap_or(u64::MAX);
+        let space = rustix::fs::statvfs(folder)
+            .map_err(std::io::Error::from)
+            .doing(|| format!("measure the free space of {}", folder.display()))?;
+        let free = space.f_bavail.saturating_mul(space.f_frsize);
+        if free < bytes.saturating_mul(COPIES) {
+            return Err(Error::Refused {
+                message: format!("{} has {free} bytes free; a backup and a rehearsal of {} need {}", folder.display(), self.database.display(), bytes.saturating_mul(COPIES)),
+                hint: "free space, for instance by moving old backups away, and run it again; nothing was changed".to_owned(),
+            });
+        }
+        Ok(bytes)
+    }
+}
+
+/// Copies a database as one consistent state into a file that does not exist yet.
+pub(crate) fn copy(migrator: &Migrator, source: &Connection, target: &Path) -> Result<(), Error> {
+    let doing = || {
+        format!(
+            "copy {} to {}",
+            migrator.database.display(),
+            target.display()
+        )
+    };
+    let mut connection = migrator.open_scratch(target)?;
+    connection
+        .pragma_update(None, "journal_mode", "OFF")
+        .doing(doing)?;
+    copy_into(migrator, source, &mut connection, doing)
+}
+
+/// Overwrites a database with another, in one transaction of the target.
+pub(crate) fn copy_into(
+    migrator: &Migrator,
+    source: &Connection,
+    target: &mut Connection,
+    doing: impl Fn() -> String,
+) -> Result<(), Error> {
+    let watch = Stopwatch::start();
+    let backup = Backup::new(source, target).doing(&doing)?;
+    loop {
+        if let Some(signal) = migrator.cancel.signal() {
+            return Err(Error::Interrupted { signal });
+        }
+        match backup.step(ALL_PAGES).doing(&doing)? {
+            StepResult::Done => return Ok(()),
+            _ if watch.elapsed() >= migrator.timeout => {
+                return Err(Error::Locked {
+                    database: migrator.database.clone(),
+                    waited_ms: watch.elapsed_ms(),
+                });
+            }
+            _ => crate::clock::pause(BUSY_PAUSE),
+        }
+    }
+}
+
+/// Opens the copy for itself and lets SQLite look at every page of it.
+pub(crate) fn check(path: &Path) -> Result<(), Error> {
+    let doing = || format!("check the copy {}", path.display());
+    let connection = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )
+    .doing(doing)?;
+    quick_check(&connection).and_then(|damage| match damage.as_slice() {
+        [] => Ok(()),
+        lines => Err(Error::Corrupt {
+            doing: doing(),
+            message: format!("the database is damaged: {}", lines.join("; ")),
+        }),
+    })
+}
+
+/// SQLite's quick check; empty when all is well.
+pub(crate) fn quick_check(connection: &Connection) -> Result<Vec<String>, Error> {
+    let doing = || "run the quick check".to_owned();
+    let mut statement = connection.prepare("PRAGMA quick_check").doing(doing)?;
+    let lines = statement
+        .query_map([], |row| row.get::<_, String>(0))
+        .doing(doing)?;
+    let lines: Vec<String> = lines.collect::<rusqlite::Result<_>>().doing(doing)?;
+    Ok(lines.into_iter().filter(|line| line != "ok").collect())
+}
+
+/// First the content to the disk, then the name, then the folder that holds the name; readable for whom the database is.
+fn publish(migrator: &Migrator, unfinished: &Path, path: &Path) -> Result<(), Error> {
+    let doing = || format!("store the backup {}", path.display());
+    let permissions = fs_err::metadata(&migrator.database)
+        .doing(doing)?
+        .permissions();
+    fs_err::set_permissions(unfinished, permissions).doing(doing)?;
+    fs_err::File::open(unfinished)
+        .and_then(|file| file.sync_all())
+        .doing(doing)?;
+    fs_err::rename(unfinished, path).doing(doing)?;
+    sync_folder(path.parent().unwrap_or(Path::new(".")))
+}
+
+/// Makes names in a folder survive a power cut.
+pub(crate) fn sync_folder(folder: &Path) -> Result<(), Error> {
+    let folder = if folder.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        folder
+    };
+    fs_err::File::open(folder)
+        .and_then(|file| file.sync_all())
+        .doing(|| format!("sync the folder {}", folder.display()))
+}
+
+pub(crate) fn prepare_folder(migrator: &Migrator, folder: &Path) -> Result<(), Error> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    if !folder.exists() {
+        let made = std::fs::DirBuilder::new().mode(0o700).create(folder);
+        // Two runners may make it at once.
+        if !folder.is_dir() {
+            made.doing(|| format!("make the folder {}", folder.display()))?;
+        }
+        sync_folder(migrator.database.parent().unwrap_or(Path::new(".")))?;
+    }
+    Ok(())
+}
+
+/// A folder for a copy that is thrown away, removed when dropped.
+pub(crate) fn scratch_folder(
+    migrator: &Migrator,
+    beside: &Path,
+) -> Result<tempfile::TempDir, Error> {
+    let beside = if beside.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        beside
+    };
+    let name = migrator
+        .database
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    tempfile::Builder::new()
+        .prefix(&format!(".{name}.rehearsal-"))
+        .tempdir_in(beside)
+        .doing(|| format!("make a folder for the rehearsal in {}", beside.display()))
+}
+
+/// All finished backups, oldest first.
+pub(crate) fn list(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    if !folder.exists() {
+        return Ok(Vec::new());
+    }
+    let doing = || format!("list the backups in {}", folder.display());
+    let mut found = Vec::new();
+    for entry in fs_err::read_dir(folder).doing(doing)? {
+        let path = entry.doing(doing)?.path();
+        if path.extension().is_some_and(|extension| extension == "db") {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+impl Migrator {
+    /// Removes the oldest backups beyond the number that is kept, never one of `spared`. Only after success: a release
+    /// that fails on every start must not push out the backups of those that did not.
+    pub(crate) fn prune(&self, spared: &[&Path]) -> Result<(), Error> {
+        let backups = list(&self.backup_folder())?;
+        let surplus = backups.len().saturating_sub(KEPT);
+        for path in backups.iter().take(surplus).filter(|path| {
+            !spared
+                .iter()
+                .any(|spared| spared.file_name() == path.file_name())
+        }) {
+            fs_err::remove_file(path).doing(|| "remove an old backup".to_owned())?;
+        }
+        Ok(())
+    }
+}
+
+/// A key as part of a file name.
+fn slug(name: &str) -> String {
+    let stem = name.strip_suffix(".sql").unwrap_or(name);
+    stem.chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || c == '_' || c == '.' {
+                c
+            } else {
+                '-'
+            }
+        })
+        .take(80)
+        .collect()
+}

@@ -1,0 +1,95 @@
+//! `migrate exec`: migrates, then becomes the command, so that a server of any language starts on a migrated database.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "replaces this process by the command; there is nothing left to supervise it"
+)]
+
+use super::{Args, run};
+use crate::error::exit_code;
+use std::ffi::OsString;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+
+/// Arguments of `migrate exec`.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Exec {
+    #[command(flatten)]
+    pub args: Args,
+    /// The command and its arguments, after `--`
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
+}
+
+/// Migrates and replaces this process by the command; answers an exit code only when it does not get there. `path` is
+/// the search path for a command without a slash.
+pub fn exec(exec: &Exec, path: Option<&OsString>, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
+    let mut args = exec.args.clone();
+    args.allow_newer = true;
+    let Some((command, arguments)) = exec.command.split_first() else {
+        return exit_code::USAGE;
+    };
+    // A release whose command is missing must not migrate first and then leave the old one standing on the new schema.
+    let Some(program) = find(command, path) else {
+        writeln!(
+            err,
+            "error: there is no command {}; nothing was changed",
+            command.display()
+        )
+        .ok();
+        return exit_code::USAGE;
+    };
+    if has_action(&args) {
+        writeln!(
+            err,
+            "error: exec applies and then runs the command; it takes no other action"
+        )
+        .ok();
+        return exit_code::USAGE;
+    }
+    let code = run(&args, out, err);
+    if code != exit_code::DONE {
+        return code;
+    }
+    out.flush().and_then(|()| err.flush()).ok();
+    let error = std::process::Command::new(&program)
+        .arg0(command)
+        .args(arguments)
+        .exec();
+    writeln!(
+        err,
+        "error: migrated, but cannot run {}: {error}",
+        program.display()
+    )
+    .ok();
+    exit_code::USAGE
+}
+
+fn has_action(args: &Args) -> bool {
+    let flags = [
+        args.status,
+        args.dry_run,
+        args.rehearse,
+        args.lint,
+        args.verify,
+        args.repair,
+        args.dump_schema,
+        args.backup,
+    ];
+    flags.contains(&true) || args.new.is_some() || args.baseline.is_some() || args.restore.is_some()
+}
+
+fn find(command: &OsString, path: Option<&OsString>) -> Option<PathBuf> {
+    let runs = |candidate: &PathBuf| {
+        candidate
+            .metadata()
+            .is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
+    };
+    if Path::new(command).components().count() > 1 {
+        return Some(PathBuf::from(command)).filter(runs);
+    }
+    std::env::split_paths(path?)
+        .map(|folder| folder.join(command))
+        .find(runs)
+}

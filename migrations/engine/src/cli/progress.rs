@@ -1,0 +1,77 @@
+//! Progress on standard error, and the signals that end a run.
+
+use crate::cancel::Cancel;
+use crate::event::{Event, Phase};
+use std::io::Write;
+
+/// Writes one event as a line. That nobody reads progress is no reason to stop.
+pub(crate) fn write(event: &Event, err: &mut dyn Write) {
+    if let Some(line) = line(event) {
+        writeln!(err, "{line}").ok();
+    }
+}
+
+fn line(event: &Event) -> Option<String> {
+    Some(match event {
+        Event::WaitingForLock { timeout_ms } => format!(
+            "waiting up to {} s for another writer",
+            timeout_ms.div_ceil(1000)
+        ),
+        Event::BackedUp {
+            path,
+            bytes,
+            duration_ms,
+        } => format!(
+            "backup {} ({bytes} bytes, {duration_ms} ms)",
+            path.display()
+        ),
+        Event::NothingToBackUp => "no rows yet: no backup, no rehearsal".to_owned(),
+        Event::Ran {
+            phase: Phase::Rehearsal,
+            file,
+            statements,
+            duration_ms,
+        } => format!("rehearsed {file} ({statements} statements, {duration_ms} ms)"),
+        Event::Ran {
+            phase: Phase::Apply,
+            file,
+            statements,
+            duration_ms,
+        } => format!("ran {file} ({statements} statements, {duration_ms} ms)"),
+        Event::Committed { files } => format!("committed {} file(s)", files.len()),
+        Event::Note { text } => format!("note: {text}"),
+        Event::Started { .. } => return None,
+    })
+}
+
+/// While it lives, SIGINT, SIGTERM and SIGHUP roll back instead of killing.
+pub(crate) struct Signals(Vec<signal_hook::SigId>);
+
+impl Signals {
+    pub(crate) fn listen(cancel: &Cancel) -> Self {
+        use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+        let listen = |signal: i32| {
+            signal_hook::flag::register_usize(
+                signal,
+                cancel.cell(),
+                usize::try_from(signal).unwrap_or(2),
+            )
+            .ok()
+        };
+        // A signal that cannot be listened to kills, and then the journal rolls back on the next start.
+        Self(
+            [SIGINT, SIGTERM, SIGHUP]
+                .into_iter()
+                .filter_map(listen)
+                .collect(),
+        )
+    }
+}
+
+impl Drop for Signals {
+    fn drop(&mut self) {
+        for id in self.0.drain(..) {
+            signal_hook::low_level::unregister(id);
+        }
+    }
+}

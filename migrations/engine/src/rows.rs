@@ -1,0 +1,109 @@
+//! Counts rows per table: how a rehearsal notices that a table lost some.
+
+use crate::error::{Doing as _, Error};
+use crate::history::quote;
+use rusqlite::Connection;
+use std::collections::BTreeMap;
+
+/// Rows per ordinary table, without SQLite's own and without the history.
+pub(crate) type Counts = BTreeMap<String, u64>;
+
+/// Counts the rows of every ordinary table. Reads each table once.
+pub(crate) fn count(connection: &Connection, history_table: &str) -> Result<Counts, Error> {
+    let mut counts = Counts::new();
+    for (name, kind) in tables(connection, history_table)? {
+        if kind == "table" {
+            let rows: i64 = connection
+                .query_row(
+                    &format!("SELECT count(*) FROM main.{}", quote(&name)),
+                    [],
+                    |row| row.get(0),
+                )
+                .doing(|| format!("count the rows of {name}"))?;
+            counts.insert(name, u64::try_from(rows).unwrap_or(0));
+        }
+    }
+    Ok(counts)
+}
+
+/// Is there any row that is neither SQLite's nor the history's? Without one there is nothing to back up.
+pub(crate) fn any(connection: &Connection, history_table: &str) -> Result<bool, Error> {
+    for (name, kind) in tables(connection, history_table)? {
+        if kind != "table" && kind != "virtual" {
+            continue;
+        }
+        let found = connection.query_row(
+            &format!("SELECT EXISTS (SELECT 1 FROM main.{})", quote(&name)),
+            [],
+            |row| row.get::<_, bool>(0),
+        );
+        // A virtual table whose module is missing here cannot be asked; it may hold rows.
+        match found {
+            Ok(false) => {}
+            Err(_) if kind == "virtual" => return Ok(true),
+            other => {
+                if other.doing(|| format!("look into {name}"))? {
+                    return Ok(true);
+                }
+            }
+        }
+    }
+    Ok(false)
+}
+
+/// Name and kind (`table`, `virtual`, `shadow`) of every table.
+pub(crate) fn tables(
+    connection: &Connection,
+    history_table: &str,
+) -> Result<Vec<(String, String)>, Error> {
+    let doing = || "list the tables".to_owned();
+    let sql = "SELECT name, type FROM pragma_table_list WHERE schema = 'main' AND type <> 'view' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND name <> ?1 COLLATE NOCASE ORDER BY name";
+    let mut statement = connection.prepare_cached(sql).doing(doing)?;
+    let rows = statement
+        .query_map([history_table], |row| Ok((row.get(0)?, row.get(1)?)))
+        .doing(doing)?;
+    rows.collect::<rusqlite::Result<_>>().doing(doing)
+}
+
+/// Tables of `before` that have fewer rows in `after` and whose rows are nowhere else: a table that is new in `after`
+/// with at least as many rows is where a renamed table went. Tables that are gone were dropped by name.
+pub(crate) fn lost(before: &Counts, after: &Counts) -> Vec<(String, u64, u64)> {
+    let moved = |rows: u64| {
+        after
+            .iter()
+            .any(|(name, count)| !before.contains_key(name) && *count >= rows)
+    };
+    before
+        .iter()
+        .filter_map(|(name, old)| {
+            let new = after.get(name)?;
+            (new < old && !moved(*old)).then(|| (name.clone(), *old, *new))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counts(pairs: &[(&str, u64)]) -> Counts {
+        pairs
+            .iter()
+            .map(|(name, rows)| ((*name).to_owned(), *rows))
+            .collect()
+    }
+
+    #[test]
+    fn rows_are_lost_unless_they_moved_or_the_table_is_gone() {
+        let before = counts(&[("a", 3), ("b", 2), ("c", 1)]);
+        assert_eq!(lost(&before, &counts(&[("a", 3), ("b", 5)])), []);
+        assert_eq!(
+            lost(&before, &counts(&[("a", 2), ("b", 2)])),
+            [("a".to_owned(), 3, 2)]
+        );
+        assert_eq!(
+            lost(&before, &counts(&[("a", 0), ("a_old", 3), ("b", 2)])),
+            []
+        );
+    }
+}

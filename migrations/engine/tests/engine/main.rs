@@ -1,0 +1,12 @@
+//! The engine's behaviour from outside, one module per promise. Nothing here needs a network, a clock or another test.
+
+mod atomic;
+mod backups;
+mod command;
+mod concurrency;
+
+mod env;
+mod history;
+mod hostile;
+mod modes;
+mod real_sets;

@@ -1,0 +1,123 @@
+//! What a file may ask for: no transaction, its own transaction, a schema edited by hand, a contract.
+
+use crate::env::Env;
+use migrate::{Event, Phase};
+
+#[test]
+fn a_file_outside_a_transaction_ends_the_batch_before_it() {
+    let env = Env::new();
+    env.file("1.sql", "CREATE TABLE a (x);")
+        .file(
+            "2.sql",
+            "-- migrate: no-transaction\nPRAGMA journal_mode = WAL;\nVACUUM;",
+        )
+        .file("3.sql", "CREATE TABLE a (x);");
+    assert!(
+        env.error().contains("3.sql:1:14: table a already exists"),
+        "{}",
+        env.error()
+    );
+    assert_eq!(
+        env.value("SELECT group_concat(filename || kind) FROM migrations"),
+        "1.sqlapply,2.sqlapply"
+    );
+    assert_eq!(env.value("PRAGMA journal_mode"), "wal");
+}
+
+#[test]
+fn such_a_file_that_stops_half_way_is_never_run_again_blindly() {
+    let env = Env::new();
+    env.file("1.sql", "CREATE TABLE a (x); INSERT INTO a VALUES (1);");
+    // Fails on the database only: the rehearsal's copy does not have the row that another program adds meanwhile.
+    env.file(
+        "2.sql",
+        "-- migrate: no-transaction\nCREATE TABLE b (x);\nCREATE UNIQUE INDEX i ON a (x);",
+    );
+    let database = env.database();
+    let migrator = env.migrator().on_event(move |event| {
+        if matches!(&event, Event::Started { phase: Phase::Apply, file } if file == "2.sql") {
+            let other = rusqlite::Connection::open(&database).expect("the database");
+            other
+                .execute_batch("INSERT INTO a VALUES (1)")
+                .expect("a row");
+        }
+    });
+    let error = migrator.apply().expect_err("half way");
+    assert_eq!(error.exit_code(), 9);
+    assert!(error.to_string().starts_with("2.sql runs outside a transaction and stopped half way: 2.sql:3:29: UNIQUE constraint failed: a.x"), "{error}");
+    let again = env.apply().expect_err("a person has to look");
+    assert_eq!(again.exit_code(), 9);
+    assert!(again.to_string().contains("and never ended"), "{again}");
+    env.sql("DELETE FROM a WHERE rowid = 2; CREATE UNIQUE INDEX i ON a (x)");
+    assert_eq!(
+        env.migrator().baseline("2.sql").expect("by hand").recorded,
+        ["2.sql"]
+    );
+    assert_eq!(env.apply().expect("done"), [""; 0]);
+}
+
+#[test]
+fn a_file_may_bring_its_own_transaction() {
+    let env = Env::new();
+    env.file("1.sql", "-- migrate: own-transaction\nPRAGMA foreign_keys = OFF;\nBEGIN TRANSACTION;\nCREATE TABLE a (x);\nCOMMIT;\nBEGIN;CREATE TABLE b (x);END TRANSACTION");
+    env.apply().expect("applied");
+    assert_eq!(env.value("SELECT statements FROM migrations"), "2");
+    env.file("2.sql", "BEGIN; CREATE TABLE c (x); ROLLBACK;");
+    let refused = |env: &Env| {
+        env.migrator()
+            .own_transaction(true)
+            .apply()
+            .map(|report| report.applied.len())
+            .map_err(|error| error.message())
+    };
+    assert!(refused(&env).is_err_and(|message| message.starts_with("transaction control")));
+    env.file("2.sql", "BEGIN; CREATE TABLE c (x);");
+    assert_eq!(refused(&env), Err("BEGIN without its COMMIT".to_owned()));
+    env.file("2.sql", "CREATE TABLE c (x); COMMIT;");
+    assert_eq!(refused(&env), Err("COMMIT without BEGIN".to_owned()));
+}
+
+#[test]
+fn its_transaction_is_the_runners() {
+    let env = Env::new();
+    env.file("1.sql", "BEGIN; CREATE TABLE a (x); COMMIT;")
+        .file("2.sql", "BEGIN; CREATE TABLE a (x); COMMIT;");
+    assert!(env.migrator().own_transaction(true).apply().is_err());
+    assert_eq!(env.value("SELECT count(*) FROM sqlite_schema"), "0");
+}
+
+#[test]
+fn a_rebuild_that_forgets_rows_has_to_say_so() {
+    let env = Env::new();
+    env.file("1.sql", "CREATE TABLE a (x);");
+    env.apply().expect("the base");
+    env.sql("INSERT INTO a VALUES (1), (1), (NULL)");
+    let copy = |select: &str| {
+        format!("CREATE TABLE n (x UNIQUE);\n{select};\nDROP TABLE a;\nALTER TABLE n RENAME TO a;")
+    };
+    env.file("2.sql", copy("INSERT OR IGNORE INTO n SELECT x FROM a"));
+    insta::assert_snapshot!(env.error(), @r"
+    exit 4: 2.sql would lose rows without deleting any: a has 3 rows before and 2 after
+    hint: copy all rows; if they are to go, say so with DELETE, or with `-- migrate: allow contract` at the top
+    ");
+    env.file("2.sql", copy("SELECT 'the copy is missing'"));
+    assert_eq!(env.apply().map_err(|error| error.exit_code()), Err(4));
+    assert_eq!(env.value("SELECT count(*) FROM a"), "3");
+    env.file(
+        "2.sql",
+        format!(
+            "-- migrate: allow contract\n{}",
+            copy("INSERT OR IGNORE INTO n SELECT x FROM a")
+        ),
+    );
+    env.apply().expect("it says so");
+    assert_eq!(env.value("SELECT count(*) FROM a"), "2");
+    env.file(
+        "3.sql",
+        copy("INSERT INTO n SELECT x FROM a WHERE x IS NOT NULL"),
+    );
+    env.apply().expect("a WHERE says so, too");
+    env.file("4.sql", "DELETE FROM a;");
+    env.apply().expect("so does DELETE");
+    assert_eq!(env.value("SELECT count(*) FROM a"), "0");
+}

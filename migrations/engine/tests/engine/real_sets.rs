@@ -1,0 +1,276 @@
+//! Three real projects' migrations, on an empty and on a populated database: the same schema and the same rows as
+//! when SQLite runs the files one after the other with foreign keys off.
+
+use crate::env::{Env, dump, tables};
+use migrate::{MigrationFile, Migrator, Schema};
+use rusqlite::Connection;
+use std::path::{Path, PathBuf};
+
+/// Where the sets are, next to a checkout that has them; data that is not part of this project.
+#[expect(clippy::print_stdout, reason = "a skipped test says why")]
+fn set(name: &str) -> Option<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../../shared/samples/migrations")
+        .join(name);
+    if !path.is_dir() {
+        println!("skipped: the sample set {name} is not on this machine");
+        return None;
+    }
+    Some(path)
+}
+
+/// The files in their numbered order, under the names their project gave them.
+fn files(set: &Path, keep_numbers: bool) -> Vec<MigrationFile> {
+    let names = fs_err::read_to_string(set.join("NAMES.tsv")).expect("the names");
+    let mut numbered: Vec<PathBuf> = fs_err::read_dir(set)
+        .expect("the set")
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "sql"))
+        .collect();
+    numbered.sort();
+    let name = |path: &Path| {
+        let number = path
+            .file_name()
+            .expect("a name")
+            .to_string_lossy()
+            .into_owned();
+        let named = names.lines().find_map(|line| {
+            line.strip_prefix(&number)?
+                .trim()
+                .split('\t')
+                .next()
+                .map(str::to_owned)
+        });
+        named.filter(|_| !keep_numbers).unwrap_or(number)
+    };
+    numbered
+        .iter()
+        .map(|path| MigrationFile::new(name(path), fs_err::read(path).expect("a file")))
+        .collect()
+}
+
+/// Three rows in every table: values that fit each other as keys, since every column counts the same way.
+fn populate(connection: &Connection) {
+    connection
+        .pragma_update(None, "foreign_keys", false)
+        .expect("no enforcement");
+    connection
+        .pragma_update(None, "ignore_check_constraints", true)
+        .expect("no checks");
+    for table in tables(connection) {
+        let mut statement = connection
+            .prepare("SELECT name, upper(type) FROM pragma_table_info(?1) WHERE dflt_value IS NULL")
+            .expect("columns");
+        let columns: Vec<(String, String)> = statement
+            .query_map([&table], |row| Ok((row.get(0)?, row.get(1)?)))
+            .expect("columns")
+            .map(|column| column.expect("a column"))
+            .collect();
+        for row in 1..=3 {
+            let names: Vec<String> = columns
+                .iter()
+                .map(|(name, _)| format!("\"{name}\""))
+                .collect();
+            let value = |kind: &str| {
+                if kind.contains("INT") || kind.contains("BOOL") {
+                    row.to_string()
+                } else {
+                    format!("'k{row}'")
+                }
+            };
+            let values: Vec<String> = columns.iter().map(|(_, kind)| value(kind)).collect();
+            connection
+                .execute(
+                    &format!(
+                        "INSERT OR IGNORE INTO \"{table}\" ({}) VALUES ({})",
+                        names.join(", "),
+                        values.join(", ")
+                    ),
+                    [],
+                )
+                .expect("a row");
+        }
+    }
+    connection
+        .pragma_update(None, "ignore_check_constraints", false)
+        .expect("checks");
+}
+
+/// What the files do when nothing but SQLite runs them.
+fn run_plainly(connection: &Connection, files: &[MigrationFile]) {
+    for file in files {
+        connection
+            .pragma_update(None, "foreign_keys", false)
+            .expect("no enforcement");
+        let text = String::from_utf8(file.text.clone())
+            .expect("UTF-8")
+            .replace("PRAGMA foreign_keys", "PRAGMA no_such_pragma");
+        connection.execute_batch(&text).expect(&file.name);
+    }
+}
+
+fn schema(connection: &Connection) -> Vec<String> {
+    let schema = Schema::read(connection, "migrations").expect("a schema");
+    let mut lines: Vec<String> = schema
+        .definitions
+        .into_iter()
+        .map(|definition| {
+            format!(
+                "{} {}: {}",
+                definition.kind, definition.name, definition.sql
+            )
+        })
+        .collect();
+    lines.sort();
+    lines
+}
+
+/// The rows without what the clock and the generator of random numbers put there.
+fn rows(connection: &Connection) -> Vec<String> {
+    let mask = |value: &str| match value.len() {
+        10.. if value.chars().all(|c| c.is_ascii_digit()) => "<time>".to_owned(),
+        16 if value.chars().all(|c| c.is_ascii_hexdigit()) => "<random>".to_owned(),
+        19 if value.starts_with("20") && value.contains(':') => "<time>".to_owned(),
+        _ => value.to_owned(),
+    };
+    let mut lines: Vec<String> = dump(connection)
+        .iter()
+        .map(|line| {
+            let (table, values) = line.split_once(": ").expect("a table and its values");
+            let values: Vec<String> = values.split(" | ").map(mask).collect();
+            format!("{table}: {}", values.join(" | "))
+        })
+        .collect();
+    lines.sort();
+    lines
+}
+
+/// Applies `files` from `split` on to a populated database and compares with plain SQLite; then everything at once to
+/// an empty one.
+fn compare(
+    base: Option<&Path>,
+    files: &[MigrationFile],
+    split: usize,
+    tune: impl Fn(Migrator) -> Migrator,
+) {
+    let (env, plain) = (Env::new(), Env::new());
+    for env in [&env, &plain] {
+        if let Some(base) = base {
+            fs_err::copy(base, env.database()).expect("the base");
+            let mut permissions = fs_err::metadata(env.database())
+                .expect("the base")
+                .permissions();
+            std::os::unix::fs::PermissionsExt::set_mode(&mut permissions, 0o600);
+            fs_err::set_permissions(env.database(), permissions).expect("the base");
+        }
+    }
+    let migrator = |files: &[MigrationFile]| tune(Migrator::new(env.database(), files.to_vec()));
+    if split > 0 {
+        migrator(&files[..split]).apply().expect("the first part");
+        run_plainly(&plain.open(), &files[..split]);
+        populate(&env.open());
+        populate(&plain.open());
+    }
+    assert_eq!(rows(&env.open()), rows(&plain.open()), "both start alike");
+    let report = migrator(files)
+        .apply()
+        .unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(report.applied.len(), files.len() - split);
+    run_plainly(&plain.open(), &files[split..]);
+    assert_eq!(schema(&env.open()), schema(&plain.open()));
+    assert_eq!(rows(&env.open()), rows(&plain.open()));
+    assert_eq!(
+        migrator(files)
+            .apply()
+            .expect("nothing to do")
+            .applied
+            .len(),
+        0
+    );
+}
+
+/// Puts a directive at the top of the file whose name contains `part`.
+fn say(files: &mut [MigrationFile], part: &str, directive: &str) {
+    let file = files
+        .iter_mut()
+        .find(|file| file.name.contains(part))
+        .expect("the file");
+    file.text = [format!("-- migrate: {directive}\n").as_bytes(), &file.text].concat();
+}
+
+/// Without that, a populated database is left as it is.
+fn refuses_to_lose(files: &[MigrationFile], split: usize, what: &str) {
+    let env = Env::new();
+    let migrator = |files: &[MigrationFile]| Migrator::new(env.database(), files.to_vec());
+    migrator(&files[..split]).apply().expect("the first part");
+    populate(&env.open());
+    let before = dump(&env.open());
+    let error = migrator(files).apply().expect_err("rows would be lost");
+    assert!(error.to_string().contains(what), "{error}");
+    assert_eq!(dump(&env.open()), before);
+}
+
+#[test]
+fn a_set_full_of_table_rebuilds_keeps_every_child_row() {
+    let Some(set) = set("pingvin-share") else {
+        return;
+    };
+    let mut files = files(&set, false);
+    compare(None, &files, 0, |migrator| migrator);
+    refuses_to_lose(&files, 1, "RefreshToken has 3 rows before and 0 after");
+    // One file of its past makes a table anew without its rows, and has to say so.
+    say(&mut files, "v0_5_1", "allow contract");
+    for split in [1, 13, 20] {
+        compare(None, &files, split, |migrator| migrator);
+    }
+}
+
+#[test]
+fn a_set_that_renames_the_old_tables_away_applies() {
+    let Some(set) = set("memos") else { return };
+    let files = files(&set, false);
+    compare(None, &files, 0, |migrator| migrator);
+    for split in [5, 25, 45] {
+        compare(None, &files, split, |migrator| migrator);
+    }
+}
+
+#[test]
+fn the_order_of_a_versioned_set_has_to_be_chosen() {
+    let Some(set) = set("memos") else { return };
+    let env = Env::new();
+    let files = files(&set, false);
+    for file in &files {
+        env.file(&file.name, &file.text);
+    }
+    let refused = migrate::discover(&env.dir(), None)
+        .map(|files| files.len())
+        .map_err(|error| error.to_string());
+    insta::assert_snapshot!(refused.expect_err("ambiguous"), @r"
+    the order is ambiguous: by bytes store/migration/sqlite/0.19/00__add_resource_name.sql comes before store/migration/sqlite/0.2/00__user_role.sql, by number after it
+    hint: say --order natural or --order bytes, or pad the numbers to one width
+    ");
+    let found: Vec<String> = env.discover().into_iter().map(|file| file.name).collect();
+    let wanted: Vec<String> = files.into_iter().map(|file| file.name).collect();
+    // The base schema has no name in the list and sorts by its number.
+    assert_eq!(found[1..], wanted[1..]);
+}
+
+#[test]
+fn a_set_with_its_own_transactions_applies_to_the_database_it_began_with() {
+    let Some(set) = set("uptime-kuma") else {
+        return;
+    };
+    let mut files = files(&set, true);
+    let refused = Migrator::new("never-opened.db", files.clone())
+        .dry_run()
+        .map(|plan| plan.files.len());
+    assert_eq!(refused.map_err(|error| error.exit_code()), Err(3));
+    // The one file that edits the schema by hand has to say so.
+    say(&mut files, "054", "allow-writable-schema");
+    for split in [0, 20, 53] {
+        compare(Some(&set.join("base.db")), &files, split, |migrator| {
+            migrator.own_transaction(true)
+        });
+    }
+}

@@ -1,0 +1,150 @@
+//! The source folder: one working tree that moves from commit to commit, touching only files that differ, so that builds stay incremental.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "git is asked by short commands that must not inherit the caller's environment"
+)]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::environment;
+
+/// A commit as the log shows it.
+pub(super) struct CommitInfo {
+    pub(super) id: String,
+    pub(super) committed_ms: i64,
+    pub(super) message: String,
+}
+
+/// Where the commits are.
+pub(super) struct Repository {
+    git_dir: PathBuf,
+}
+
+impl Repository {
+    /// The repository of a working copy, or the given git directory.
+    pub(super) fn find(repo_dir: &Path, git_dir: Option<&Path>) -> Result<Self, String> {
+        if let Some(given) = git_dir {
+            return Ok(Self {
+                git_dir: given.to_owned(),
+            });
+        }
+        let found = run(Command::new("git")
+            .current_dir(repo_dir)
+            .args(["rev-parse", "--absolute-git-dir"]))?;
+        Ok(Self {
+            git_dir: PathBuf::from(text(&found).trim()),
+        })
+    }
+
+    fn git(&self) -> Command {
+        let mut command = Command::new("git");
+        command.arg("--git-dir").arg(&self.git_dir);
+        command
+    }
+
+    /// Finds a commit; the head without a name.
+    pub(super) fn commit(&self, name: Option<&str>) -> Result<CommitInfo, String> {
+        let wanted = format!("{}^{{commit}}", name.unwrap_or("HEAD"));
+        let found = run(self
+            .git()
+            .args(["log", "-1", "--format=%H%n%ct%n%B", &wanted, "--"]))?;
+        let found = text(&found);
+        let mut parts = found.splitn(3, '\n');
+        let (id, seconds, message) = (
+            parts.next().unwrap_or(""),
+            parts.next().unwrap_or(""),
+            parts.next().unwrap_or(""),
+        );
+        let committed_ms = seconds
+            .parse::<i64>()
+            .map_err(|_| format!("git log answered something else than a time: {seconds}"))?
+            * 1000;
+        Ok(CommitInfo {
+            id: id.to_owned(),
+            committed_ms,
+            message: message.trim_end().to_owned(),
+        })
+    }
+
+    /// The commit's entries (`mode type id\tpath`).
+    pub(super) fn entries(&self, commit: &str) -> Result<Vec<String>, String> {
+        let listed = run(self.git().args(["ls-tree", "-r", "-z", commit]))?;
+        Ok(text(&listed)
+            .split('\0')
+            .filter(|e| !e.is_empty())
+            .map(str::to_owned)
+            .collect())
+    }
+
+    /// Makes `source` the commit's tree: files that are gone are removed, files that are the same keep their times.
+    pub(super) fn check_out(
+        &self,
+        commit: &str,
+        source: &Path,
+        index: &Path,
+    ) -> Result<(), String> {
+        fs_err::create_dir_all(source).map_err(|e| e.to_string())?;
+        let in_tree = |args: &[&str]| {
+            let mut command = self.git();
+            command.arg("--work-tree").arg(source).args(args);
+            command.current_dir(source).env("GIT_INDEX_FILE", index);
+            command
+        };
+        if index.exists() {
+            // Notices what a build has changed; its own exit code only says that something has.
+            run_with_index(&mut in_tree(&["update-index", "-q", "--refresh"]), index)
+                .unwrap_or_default();
+        }
+        run_with_index(&mut in_tree(&["read-tree", "--reset", "-u", commit]), index).map(|_| ())
+    }
+}
+
+/// Makes the working copy's cache folders appear in the source folder.
+pub(super) fn link_caches(repo_dir: &Path, source: &Path, caches: &[String]) -> Result<(), String> {
+    let failed = |e: std::io::Error| format!("link the cache folder: {e}");
+    for cache in caches {
+        let (link, real) = (source.join(cache), repo_dir.join(cache));
+        fs_err::create_dir_all(&real).map_err(failed)?;
+        if fs_err::symlink_metadata(&link).is_ok() {
+            continue;
+        }
+        if let Some(parent) = link.parent() {
+            fs_err::create_dir_all(parent).map_err(failed)?;
+        }
+        fs_err::os::unix::fs::symlink(&real, &link).map_err(failed)?;
+    }
+    Ok(())
+}
+
+fn run_with_index(command: &mut Command, index: &Path) -> Result<Vec<u8>, String> {
+    run_with(command, Some(index))
+}
+
+fn run(command: &mut Command) -> Result<Vec<u8>, String> {
+    run_with(command, None)
+}
+
+fn run_with(command: &mut Command, index: Option<&Path>) -> Result<Vec<u8>, String> {
+    command.env_clear().envs(environment::of_git());
+    if let Some(index) = index {
+        command.env("GIT_INDEX_FILE", index);
+    }
+    let output = command.output().map_err(|e| format!("run git: {e}"))?;
+    if output.status.success() {
+        return Ok(output.stdout);
+    }
+    let arguments: Vec<_> = command
+        .get_args()
+        .map(|a| a.to_string_lossy().into_owned())
+        .collect();
+    Err(format!(
+        "git {}: {}",
+        arguments.join(" "),
+        text(&output.stderr).trim()
+    ))
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}

@@ -1,0 +1,103 @@
+//! What makes two builds the same: the build's settings and the content of the files it looks at.
+
+use sha2::{Digest as _, Sha256};
+
+use crate::settings::ServiceSettings;
+
+/// Changes when builds of an earlier version of this file must not be reused.
+const VERSION: &str = "1";
+
+/// A name for the build of these tree entries (`mode type id\tpath`) with these settings.
+pub(super) fn of_build(service: &ServiceSettings, entries: &[String]) -> String {
+    let mut hash = Sha256::new();
+    let mut field = |text: &str| {
+        // The length keeps two fields from being read as one.
+        hash.update(text.len().to_le_bytes());
+        hash.update(text);
+    };
+    field(VERSION);
+    field(&service.build_command);
+    for artifact in &service.artifacts {
+        field(artifact);
+    }
+    for (name, value) in &service.build_env {
+        field(name);
+        field(value);
+    }
+    for entry in entries.iter().filter(|e| {
+        e.split_once('\t')
+            .is_some_and(|(_, path)| is_selected(&service.build_filter, path))
+    }) {
+        field(entry);
+    }
+    crate::blobs::hex(&hash.finalize())[..40].to_owned()
+}
+
+/// Patterns with `*`, `?` or `[` are globs over the whole path, others name a file or a folder.
+fn is_selected(filter: &[String], path: &str) -> bool {
+    filter.is_empty()
+        || filter.iter().any(|pattern| {
+            if pattern.contains(['*', '?', '[']) {
+                return glob::Pattern::new(pattern).is_ok_and(|p| p.matches(path));
+            }
+            let folder = pattern.trim_end_matches('/');
+            path == folder
+                || path
+                    .strip_prefix(folder)
+                    .is_some_and(|rest| rest.starts_with('/'))
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_filter_decides_which_changes_count() {
+        let entry = |id: &str, path: &str| format!("100644 blob {id}\t{path}");
+        let service = ServiceSettings {
+            build_filter: vec!["backend".into(), "*.toml".into()],
+            ..ServiceSettings::default()
+        };
+        let base = of_build(
+            &service,
+            &[
+                entry("1", "backend/src/main.rs"),
+                entry("2", "frontend/a.js"),
+            ],
+        );
+        assert_eq!(
+            base,
+            of_build(
+                &service,
+                &[
+                    entry("1", "backend/src/main.rs"),
+                    entry("3", "frontend/a.js")
+                ]
+            )
+        );
+        assert_ne!(
+            base,
+            of_build(
+                &service,
+                &[
+                    entry("4", "backend/src/main.rs"),
+                    entry("2", "frontend/a.js")
+                ]
+            )
+        );
+        assert_ne!(
+            base,
+            of_build(
+                &service,
+                &[entry("1", "backend/src/main.rs"), entry("5", "Cargo.toml")]
+            )
+        );
+        let other = ServiceSettings {
+            build_command: "make".into(),
+            ..service
+        };
+        assert_ne!(base, of_build(&other, &[entry("1", "backend/src/main.rs")]));
+        assert!(!is_selected(&["back".into()], "backend/x"));
+    }
+}

@@ -1,0 +1,203 @@
+//! `cargo xtask deploy`.
+
+use super::app::{App, Connected, Failure, Project};
+use super::Where;
+use crate::config::LOCAL;
+use crate::credentials::CredentialName;
+use crate::exit::Exit;
+use crate::http::Api;
+use crate::ids::{EnvironmentName, Lane};
+use crate::lane::frontend::Accepted;
+use crate::netlify::Netlify;
+use crate::notify;
+use crate::plan::{Asked, plan};
+use crate::process;
+use crate::real::{CancelFlag, Real, hear_signals};
+use crate::render::Render;
+use crate::run::{self, Ended, Options, Session};
+use crate::sink;
+use crate::source::{self, SourceTree};
+use crate::working_tree::WorkingTree;
+use clap::Args;
+use std::sync::Mutex;
+use std::time::Duration;
+
+/// Release what differs from what is live, both lanes in parallel, as one release.
+///
+/// Checks, upload and rehearsal run side by side; the backend goes live and proves its version; only then the frontend is published.
+/// What fails is undone.
+#[derive(Args, Debug)]
+pub struct DeployArgs {
+    #[command(flatten)]
+    pub place: Where,
+    /// Only this lane; may be given twice
+    #[arg(long, value_name = "LANE", value_parser = super::lane)]
+    pub only: Vec<Lane>,
+    /// Release even what does not differ
+    #[arg(long)]
+    pub force: bool,
+    /// Show the plan and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Go on with the run that stopped
+    #[arg(long, conflicts_with_all = ["abort", "dry_run", "force"])]
+    pub resume: bool,
+    /// Undo the run that stopped
+    #[arg(long, conflicts_with = "dry_run")]
+    pub abort: bool,
+    /// Wait so long for another run to finish
+    #[arg(long, value_name = "SECS")]
+    pub wait_lock: Option<u64>,
+    /// Override a held lock; the reason is recorded
+    #[arg(long, value_name = "REASON")]
+    pub break_glass: Option<String>,
+    /// Publish although more than half of the live files would go
+    #[arg(long)]
+    pub allow_shrink: bool,
+    /// Publish a site without its entry page
+    #[arg(long)]
+    pub allow_no_index: bool,
+    /// Ask nothing
+    #[arg(long)]
+    pub yes: bool,
+    /// One JSON document on standard output, also on failure
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl DeployArgs {
+    fn options(&self) -> Options {
+        Options {
+            asked: Asked { only: self.only.clone(), force: self.force },
+            accepted: Accepted { shrink: self.allow_shrink, no_index: self.allow_no_index },
+            wait_lock: Duration::from_secs(self.wait_lock.unwrap_or(0)),
+            break_glass: self.break_glass.clone(),
+            resume: self.resume,
+            abort: self.abort,
+        }
+    }
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When it could not begin.
+pub fn run(app: &App<'_>, args: &DeployArgs) -> Result<u8, Failure> {
+    let begun = begin(app, args);
+    if let (true, Err(failure)) = (args.json, &begun) {
+        app.console.out(&sink::json::failure(failure.exit, &failure.text));
+    }
+    begun
+}
+
+fn begin(app: &App<'_>, args: &DeployArgs) -> Result<u8, Failure> {
+    let project = app.project()?;
+    let name = app.environment(args.place)?;
+    let cancel = CancelFlag::default();
+    hear_signals(&cancel)?;
+    let cloud = if name.as_str() == LOCAL { Some(app.ensure_cloud(&project, None)?) } else { None };
+    let connected = app.connect(&project, &name, cloud.as_ref())?;
+    let source = read_source(app, &project, &name)?;
+    with_session(app, &project, &connected, &source, cancel, |session, dispatcher| {
+        if args.dry_run {
+            return super::plan::show(app, session, &args.options().asked, args.json, false);
+        }
+        confirm(app, args, session)?;
+        let ended = run::deploy(session, &args.options());
+        let state = dispatcher.state();
+        if !ended.nothing_to_do {
+            notify::all(app, session, &connected, &state);
+        }
+        if args.json {
+            app.console.out(&sink::json::deploy(&ended, &state));
+        } else {
+            app.console.out(&sink::text::deploy(&ended, &state, session.target));
+        }
+        if let Some(problem) = dispatcher.journal_failure() {
+            app.console.err(&format!("warning: the journal lacks events: {problem}"));
+        }
+        Ok(exit_code(&ended))
+    })
+}
+
+/// Reads what would be released and says when it is more than HEAD.
+pub fn read_source(app: &App<'_>, project: &Project, name: &EnvironmentName) -> Result<SourceTree, Failure> {
+    let found = project.git.source()?;
+    let source = source::read(&project.git, &project.config, &project.filters, found)?;
+    if name.as_str() == LOCAL && !app.globals.quiet {
+        if !source.versioned {
+            app.console.err("note: this folder is no git repository; its files are released as they are");
+        } else if !source.dirty.is_empty() {
+            app.console.err(&format!("note: {} uncommitted change(s); the working tree is released as snapshot {}", source.dirty.len(), source.commit.short()));
+        }
+    }
+    Ok(source)
+}
+
+/// Opens everything that talks to the outside and hands it to `body`.
+///
+/// # Errors
+/// When something cannot be opened, and those of the body.
+pub fn with_session(
+    app: &App<'_>,
+    project: &Project,
+    connected: &Connected,
+    source: &SourceTree,
+    cancel: CancelFlag,
+    body: impl FnOnce(&Session<'_>, &crate::dispatch::Dispatcher) -> Result<u8, Failure>,
+) -> Result<u8, Failure> {
+    let target = &connected.target;
+    let journal = app.journal(project)?;
+    let refs = app.refs(project, &target.name);
+    let dispatcher = app.dispatcher();
+    let world = Real::new(&journal, &refs, &dispatcher, cancel)?;
+    let netlify = Netlify::new(Api::new(&world, "Netlify", &target.netlify_api, Some(connected.secret(CredentialName::NetlifyAuthToken)?)), target.site_id.clone());
+    let render = Render::new(Api::new(&world, "Render", &target.render_api, Some(connected.secret(CredentialName::RenderApiKey)?)), target.service_id.clone());
+    let inputs = WorkingTree {
+        root: &project.root,
+        config: &project.config,
+        target,
+        commit: &source.commit,
+        migrations: &source.migrations,
+        run: Mutex::new(None),
+    };
+    let commands = app.commands(&project.root);
+    let session = Session {
+        world: &world,
+        config: &project.config,
+        filters: &project.filters,
+        target,
+        source,
+        netlify: &netlify,
+        render: &render,
+        admin_token: connected.credentials.get(CredentialName::TandemAdminToken),
+        inputs: &inputs,
+        commands: Some(&commands),
+        by: app.by(),
+        process: process::current(),
+        is_dead: &process::is_dead,
+    };
+    body(&session, &dispatcher)
+}
+
+/// On a terminal a release to production is confirmed; off a terminal nothing asks.
+fn confirm(app: &App<'_>, args: &DeployArgs, session: &Session<'_>) -> Result<(), Failure> {
+    let asks = session.target.is_production && app.environ.stdin_is_terminal && app.environ.stderr_is_terminal && !args.yes && !args.resume && !args.abort;
+    if !asks {
+        return Ok(());
+    }
+    let observed = crate::facts::observe(session).map_err(|error| Failure::refused(error.to_string()))?;
+    let planned = plan(&observed.facts, &args.options().asked);
+    if planned.is_empty() {
+        return Ok(());
+    }
+    app.console.err(&sink::text::plan(&planned, &observed.facts, 5));
+    app.console.err(&format!("Release this to {}? [y/N]", session.target.name));
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer).map_err(|error| Failure::refused(format!("read the answer: {error}")))?;
+    if matches!(answer.trim(), "y" | "Y" | "yes") { Ok(()) } else { Err(Failure::refused("not confirmed; nothing was changed")) }
+}
+
+fn exit_code(ended: &Ended) -> u8 {
+    if ended.nothing_to_do { Exit::Done.code() } else { ended.verdict.exit.code() }
+}

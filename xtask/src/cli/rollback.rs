@@ -1,0 +1,77 @@
+//! `cargo xtask rollback`.
+
+use super::Where;
+use super::app::{App, Failure};
+use super::deploy::with_session;
+use crate::config::LOCAL;
+use crate::ids::{Commit, Lane};
+use crate::notify;
+use crate::real::{CancelFlag, hear_signals};
+use crate::rollback::{Asked, rollback};
+use crate::sink;
+use crate::source::SourceTree;
+use clap::Args;
+use std::collections::BTreeMap;
+
+/// Bring an earlier release back: the frontend first, then the backend, both proven.
+#[derive(Args, Debug)]
+pub struct RollbackArgs {
+    #[command(flatten)]
+    pub place: Where,
+    /// The release, or the beginning of its id [default: the one before the live one]
+    #[arg(long, value_name = "RELEASE")]
+    pub to: Option<String>,
+    /// Only this lane; may be given twice
+    #[arg(long, value_name = "LANE", value_parser = super::lane)]
+    pub only: Vec<Lane>,
+    /// Override a held lock, or the rule that halves belong together; the reason is recorded
+    #[arg(long, value_name = "REASON")]
+    pub break_glass: Option<String>,
+    /// One JSON document on standard output, also on failure
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When it could not begin.
+pub fn run(app: &App<'_>, args: &RollbackArgs) -> Result<u8, Failure> {
+    let ended = roll_back(app, args);
+    if let (true, Err(failure)) = (args.json, &ended) {
+        app.console.out(&sink::json::failure(failure.exit, &failure.text));
+    }
+    ended
+}
+
+fn roll_back(app: &App<'_>, args: &RollbackArgs) -> Result<u8, Failure> {
+    let project = app.project()?;
+    let name = app.environment(args.place)?;
+    let cancel = CancelFlag::default();
+    hear_signals(&cancel)?;
+    let cloud = if name.as_str() == LOCAL { Some(app.ensure_cloud(&project, None)?) } else { None };
+    let connected = app.connect(&project, &name, cloud.as_ref())?;
+    with_session(app, &project, &connected, &no_source(), cancel, |session, dispatcher| {
+        let asked = Asked { to: args.to.clone(), only: args.only.clone(), break_glass: args.break_glass.clone() };
+        let ended = rollback(session, &asked);
+        let state = dispatcher.state();
+        if !ended.nothing_to_do {
+            notify::all(app, session, &connected, &state);
+        }
+        app.console.out(&if args.json { sink::json::deploy(&ended, &state) } else { sink::text::deploy(&ended, &state, session.target) });
+        Ok(ended.verdict.exit.code())
+    })
+}
+
+/// For commands that release nothing of the working tree.
+pub fn no_source() -> SourceTree {
+    SourceTree {
+        commit: Commit(String::new()),
+        subject: String::new(),
+        dirty: Vec::new(),
+        versioned: true,
+        manifests: BTreeMap::new(),
+        migrations: Vec::new(),
+        unselected: Vec::new(),
+    }
+}

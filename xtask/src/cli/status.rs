@@ -1,0 +1,253 @@
+//! `cargo xtask status`: what is live, whether it is healthy, which schema, any skew or drift. It never starts the local cloud.
+
+use super::Where;
+use super::app::{App, Connected, Failure, Project};
+use super::deploy::with_session;
+use crate::config::LOCAL;
+use crate::exit::Exit;
+use crate::ids::{Commit, DeployId, EnvironmentName, Lane, ReleaseId};
+use crate::lane::verify::RELEASE_FILE;
+use crate::live::{self, Live};
+use crate::local_cloud;
+use crate::real::CancelFlag;
+use crate::run::Session;
+use crate::service::{self, Identity, Service, SiteAddress};
+use clap::Args;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// Show what is live, whether it is healthy, and any skew or drift.
+#[derive(Args, Debug)]
+pub struct StatusArgs {
+    #[command(flatten)]
+    pub place: Where,
+    /// One JSON document on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `status` finds. The field names are a stable interface.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// The environment's name.
+    pub environment: EnvironmentName,
+    /// Whether the local cloud runs; always true elsewhere.
+    pub running: bool,
+    /// The recorded release.
+    pub release: Option<ReleaseId>,
+    /// The commit that was released last.
+    pub commit: Option<Commit>,
+    /// Whether live ids differ from the live record.
+    pub skew: bool,
+    /// Each difference, in words.
+    pub drift: Vec<String>,
+    /// The database's schema: number of applied migrations and the newest.
+    pub schema: Option<Schema>,
+    /// One entry per lane.
+    pub lanes: Vec<LaneReport>,
+}
+
+/// The schema of the running service.
+#[derive(Clone, Debug, Serialize)]
+pub struct Schema {
+    /// Applied migrations.
+    pub generation: u64,
+    /// The newest of them.
+    pub latest: Option<String>,
+}
+
+/// One half.
+#[derive(Clone, Debug, Serialize)]
+pub struct LaneReport {
+    /// Which.
+    pub lane: Lane,
+    /// Where it answers.
+    pub url: Option<String>,
+    /// What it says that it is.
+    pub commit: Option<Commit>,
+    /// Whether it answers as a healthy one does; none before the first release.
+    pub healthy: Option<bool>,
+    /// What the provider says is live.
+    pub deploy_id: Option<DeployId>,
+    /// Things worth knowing that are no failure.
+    pub warnings: Vec<String>,
+}
+
+impl Report {
+    fn down(environment: EnvironmentName) -> Self {
+        let lanes = Lane::ALL.map(|lane| LaneReport { lane, url: None, commit: None, healthy: None, deploy_id: None, warnings: Vec::new() });
+        Self { environment, running: false, release: None, commit: None, skew: false, drift: Vec::new(), schema: None, lanes: lanes.into() }
+    }
+
+    /// 3: the cloud is down. 8: something is unhealthy. 6: skew or drift.
+    pub fn exit(&self) -> Exit {
+        if !self.running {
+            Exit::Refused
+        } else if self.lanes.iter().any(|lane| lane.healthy == Some(false)) {
+            Exit::Unhealthy
+        } else if self.skew || !self.drift.is_empty() {
+            Exit::Degraded
+        } else {
+            Exit::Done
+        }
+    }
+
+    /// The text for people.
+    pub fn text(&self) -> String {
+        use std::fmt::Write as _;
+        let mut text = String::new();
+        if !self.running {
+            return format!("{}: the local cloud is not running (hint: `cargo xtask deploy` or `cargo xtask cloud up` starts it)\n", self.environment);
+        }
+        match &self.release {
+            Some(release) => {
+                let _infallible = writeln!(text, "{}: release {release}", self.environment);
+            }
+            None => {
+                let _infallible = writeln!(text, "{}: nothing has been released yet", self.environment);
+            }
+        }
+        for lane in &self.lanes {
+            let health = match lane.healthy {
+                Some(true) => "healthy",
+                Some(false) => "UNHEALTHY",
+                None => "not released",
+            };
+            let commit = lane.commit.as_ref().map_or("-", Commit::short);
+            let _infallible = writeln!(text, "  {:<9} {health:<12} {commit:<8} {}", lane.lane, lane.url.as_deref().unwrap_or("-"));
+            for warning in &lane.warnings {
+                let _infallible = writeln!(text, "            warning: {warning}");
+            }
+        }
+        if let Some(schema) = &self.schema {
+            let _infallible = writeln!(text, "  schema    generation {} ({})", schema.generation, schema.latest.as_deref().unwrap_or("no migration"));
+        }
+        for line in &self.drift {
+            let _infallible = writeln!(text, "  drift: {line}");
+        }
+        text
+    }
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When the environment cannot be asked.
+pub fn run(app: &App<'_>, args: &StatusArgs) -> Result<u8, Failure> {
+    let report = report(app, args.place)?;
+    app.console.out(&if args.json { serde_json::to_string_pretty(&report).map_err(anyhow::Error::from)? } else { report.text() });
+    Ok(report.exit().code())
+}
+
+fn report(app: &App<'_>, place: Where) -> Result<Report, Failure> {
+    let project = app.project()?;
+    let name = app.environment(place)?;
+    let cloud = if name.as_str() == LOCAL { local_cloud::find(&project)? } else { None };
+    if name.as_str() == LOCAL && cloud.is_none() {
+        return Ok(Report::down(name));
+    }
+    let connected = app.connect(&project, &name, cloud.as_ref())?;
+    let mut report = None;
+    observe(app, &project, &connected, |session| {
+        report = Some(look(session)?);
+        Ok(())
+    })?;
+    report.ok_or_else(|| Failure { exit: Exit::Bug, text: "status ended without a report".to_owned() })
+}
+
+/// Opens a session that needs no source: nothing is going to be released.
+///
+/// # Errors
+/// When something cannot be opened, and those of the body.
+pub fn observe(app: &App<'_>, project: &Project, connected: &Connected, body: impl FnOnce(&Session<'_>) -> Result<(), Failure>) -> Result<(), Failure> {
+    let nothing = super::rollback::no_source();
+    with_session(app, project, connected, &nothing, CancelFlag::default(), |session, _| body(session).map(|()| 0)).map(|_| ())
+}
+
+fn look(session: &Session<'_>) -> Result<Report, Failure> {
+    let ask = |error: crate::http::ApiError| Failure::refused(error.to_string());
+    let site = session.netlify.site().map_err(ask)?;
+    let deploys = session.render.list_deploys(None, crate::facts::DEPLOYS_MAX).map_err(ask)?.deploys;
+    let backend = deploys.iter().find(|deploy| deploy.status.is_live()).map(|deploy| deploy.id.clone());
+    let live = session.world.refs().read(&live::live_ref(&session.target.name))?.as_ref().map(Live::parse).transpose()?;
+    let recorded = |lane: Lane| live.as_ref().and_then(|live| live.record.lanes.get(&lane));
+    let found = BTreeMap::from([(Lane::Frontend, site.published_id().cloned()), (Lane::Backend, backend)]);
+    let mut drift = Vec::new();
+    for (lane, id) in &found {
+        let expected = recorded(*lane).map(|lane| lane.deploy_id.clone());
+        if *id != expected {
+            let name = |id: &Option<DeployId>| id.as_ref().map_or_else(|| "nothing".to_owned(), ToString::to_string);
+            drift.push(format!("{lane}: {} is live, {} is recorded", name(id), name(&expected)));
+        }
+    }
+    let service = Service::new(session.world, &session.target.service_url);
+    let version = service.version().ok();
+    let lanes = Lane::ALL
+        .into_iter()
+        .map(|lane| {
+            let deploy_id = found.get(&lane).cloned().flatten();
+            let expected = recorded(lane).map(|lane| lane.commit.clone());
+            let (healthy, commit, warnings) = match (lane, &deploy_id) {
+                (_, None) if expected.is_none() => (None, None, Vec::new()),
+                (Lane::Frontend, _) => frontend(session),
+                (Lane::Backend, _) => backend_health(session, expected.as_ref()),
+            };
+            let url = if lane == Lane::Frontend { &session.target.site_url } else { &session.target.service_url };
+            LaneReport { lane, url: healthy.is_some().then(|| url.clone()), commit, healthy, deploy_id, warnings }
+        })
+        .collect();
+    Ok(Report {
+        environment: session.target.name.clone(),
+        running: true,
+        release: live.as_ref().map(|live| live.record.release.clone()),
+        commit: live.as_ref().map(|live| live.record.commit.clone()),
+        skew: !drift.is_empty(),
+        drift,
+        schema: version.map(|version| Schema { generation: version.schema.generation, latest: version.schema.latest }),
+        lanes,
+    })
+}
+
+/// What the public site says of itself.
+fn frontend(session: &Session<'_>) -> (Option<bool>, Option<Commit>, Vec<String>) {
+    #[derive(serde::Deserialize)]
+    struct Release {
+        commit: Commit,
+    }
+    match service::site_file(session.world, &SiteAddress::public(&session.target.site_url), RELEASE_FILE) {
+        Ok(file) if file.status == 200 => match serde_json::from_slice::<Release>(&file.body) {
+            Ok(release) => (Some(true), Some(release.commit), Vec::new()),
+            Err(_) => (Some(true), None, vec![format!("{RELEASE_FILE} cannot be read: the site was not released by Tandem")]),
+        },
+        Ok(file) if file.status == 404 => (Some(true), None, vec![format!("there is no {RELEASE_FILE}: the site was not released by Tandem")]),
+        Ok(file) => (Some(false), None, vec![format!("the site answers with status {}", file.status)]),
+        Err(error) => (Some(false), None, vec![error.to_string()]),
+    }
+}
+
+fn backend_health(session: &Session<'_>, expected: Option<&Commit>) -> (Option<bool>, Option<Commit>, Vec<String>) {
+    let any = Commit(String::new());
+    let identity = Service::new(session.world, &session.target.service_url).identity(&session.config.backend.health, expected.unwrap_or(&any));
+    let mut warnings = Vec::new();
+    let (healthy, commit) = match identity {
+        Identity::Ours { warning } => {
+            warnings.extend(warning);
+            (true, expected.cloned())
+        }
+        Identity::Other(commit) => (true, Some(commit)),
+        Identity::NoVersion => (true, None),
+        Identity::AuthWall => {
+            warnings.push("the health address asks for a login, so nothing can be said".to_owned());
+            (true, None)
+        }
+        Identity::Unhealthy { status, text } => {
+            warnings.push(format!("status {status}: {text}"));
+            (false, None)
+        }
+        Identity::Away(text) => {
+            warnings.push(text);
+            (false, None)
+        }
+    };
+    (Some(healthy), commit, warnings)
+}

@@ -1,0 +1,194 @@
+//! Checks of the backend's table, most of them rules of Render that would otherwise show only after the build.
+
+use super::super::at::At;
+use super::super::lanes::{Backend, Disk};
+use super::super::suggest::nearest;
+use super::Checker;
+use super::value::{blank, check_glob, check_paths, check_relative, check_seconds, check_url_path};
+use std::collections::BTreeMap;
+
+/// Render's regions, from its API description.
+const REGIONS: [&str; 5] = ["frankfurt", "ohio", "oregon", "singapore", "virginia"];
+
+/// Folders of the system or the build, where Render mounts no disk.
+const FORBIDDEN_MOUNTS: [&str; 9] = [
+    "/",
+    "/etc",
+    "/etc/secrets",
+    "/home",
+    "/home/render",
+    "/opt",
+    "/opt/render",
+    "/opt/render/project",
+    "/opt/render/project/src",
+];
+
+pub(super) fn check(checker: &mut Checker<'_>, at: &At, backend: &Backend) {
+    check_paths(
+        checker,
+        &at.key("paths"),
+        &backend.paths,
+        "paths = [\"backend/**\"]",
+    );
+    checker.required(
+        &at.key("build"),
+        &backend.build,
+        "build = \"cargo build --release --locked\"",
+    );
+    checker.required(
+        &at.key("start"),
+        &backend.start,
+        "start = \"./target/release/backend\"",
+    );
+    for (key, path) in [
+        ("health", &backend.health),
+        ("version", &backend.version),
+        ("admin", &backend.admin),
+    ] {
+        check_url_path(checker, &at.key(key), path);
+    }
+    if let Some(folder) = &backend.migrations {
+        check_relative(checker, &at.key("migrations"), folder);
+    }
+    check_seconds(
+        checker,
+        &at.key("max_shutdown_delay_s"),
+        backend.max_shutdown_delay_s,
+        1..=300,
+    );
+    region(checker, &at.key("region"), &backend.region);
+    checker.required(&at.key("plan"), &backend.plan, "plan = \"starter\"");
+    check_env(checker, &at.key("env"), &backend.env);
+    if let Some(disk) = &backend.disk {
+        check_disk(checker, at, disk, backend);
+    }
+    let local = at.key("local");
+    checker.not_blank(&local.key("build"), backend.local.build.as_deref());
+    checker.not_blank(&local.key("start"), backend.local.start.as_deref());
+    check_env(checker, &local.key("env"), &backend.local.env);
+    for (i, pattern) in backend.local.artifacts.iter().enumerate() {
+        check_glob(checker, &local.key("artifacts").item(i), pattern);
+    }
+    for (i, folder) in backend.local.cache.iter().enumerate() {
+        check_relative(checker, &local.key("cache").item(i), folder);
+    }
+    checker.not_blank(
+        &at.key("rehearse").key("source"),
+        backend.rehearse.source.as_deref(),
+    );
+}
+
+fn region(checker: &mut Checker<'_>, at: &At, region: &str) {
+    if REGIONS.contains(&region) {
+        return;
+    }
+    let hint = match nearest(region, REGIONS) {
+        Some(near) => format!("did you mean '{near}'?"),
+        None => format!("the regions are {}", REGIONS.join(", ")),
+    };
+    checker.report(at, format!("'{region}' is no region of Render"), hint);
+}
+
+fn check_disk(checker: &mut Checker<'_>, backend_at: &At, disk: &Disk, backend: &Backend) {
+    let at = backend_at.key("disk");
+    checker.required(&at.key("name"), &disk.name, "name = \"data\"");
+    if disk.size_gb == 0 {
+        checker.missing_size(&at.key("size_gb"));
+    }
+    if backend.plan == "free" {
+        checker.report(
+            &backend_at.key("plan"),
+            "the plan 'free' has no disk",
+            "write for example plan = \"starter\"",
+        );
+    }
+    let mount_at = at.key("mount_path");
+    if !checker.required(&mount_at, &disk.mount_path, "mount_path = \"/var/data\"") {
+        return;
+    }
+    let mount = match disk.mount_path.trim_end_matches('/') {
+        "" => "/",
+        path => path,
+    };
+    if !mount.starts_with('/') || mount.split('/').any(|part| part == "..") {
+        checker.report(
+            &mount_at,
+            format!("'{mount}' is not an absolute path"),
+            "write for example \"/var/data\"",
+        );
+    } else if FORBIDDEN_MOUNTS.contains(&mount) {
+        checker.report(
+            &mount_at,
+            format!("Render mounts no disk at '{mount}'"),
+            "write for example \"/var/data\"",
+        );
+    } else {
+        database_on_disk(
+            checker,
+            &backend_at.key("env").key("DATABASE_PATH"),
+            mount,
+            backend,
+        );
+    }
+}
+
+/// A database beside its disk looks well until the next deploy, which begins with an empty one.
+fn database_on_disk(checker: &mut Checker<'_>, at: &At, mount: &str, backend: &Backend) {
+    let Some(path) = backend.env.get("DATABASE_PATH") else {
+        return;
+    };
+    let below = path
+        .strip_prefix(mount)
+        .is_some_and(|rest| rest.starts_with('/'));
+    if !below || path.split('/').any(|part| part == "..") {
+        checker.report(
+            at,
+            format!(
+                "DATABASE_PATH '{path}' is not on the disk, so every deploy would lose the data"
+            ),
+            format!("the disk is mounted at '{mount}'"),
+        );
+    }
+}
+
+fn check_env(checker: &mut Checker<'_>, at: &At, env: &BTreeMap<String, String>) {
+    for (name, value) in env {
+        let at = at.key(name);
+        let rest_ok = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        if blank(name) || !rest_ok || name.starts_with(|c: char| c.is_ascii_digit()) {
+            checker.report(
+                &at,
+                format!("'{name}' cannot be a variable's name"),
+                "use letters, digits and '_'",
+            );
+        }
+        if crate::credentials::CredentialName::from_variable(name).is_some() {
+            checker.report(
+                &at,
+                format!("'{name}' is a credential"),
+                "this file is committed: set it in the service's own settings at Render",
+            );
+        }
+        if value.contains('\0') {
+            checker.report(
+                &at,
+                format!("the value of '{name}' has a NUL character"),
+                "no environment can hold it",
+            );
+        }
+    }
+}
+
+impl Checker<'_> {
+    fn missing_size(&mut self, at: &At) {
+        if self.source.has(at) {
+            self.report(
+                at,
+                "'size_gb' must be at least 1",
+                "a disk can grow later and never shrink",
+            );
+        } else {
+            self.missing(at, "size_gb = 1");
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! The two lanes' settings: which files make a lane run, how it is built, and what its provider is told.
+
+use super::rule::{Quantifier, Rule};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// The static site.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Frontend {
+    /// Required. Changes to files matching these make the lane run.
+    pub paths: Vec<Rule>,
+    /// How many of the patterns a file must match. Default: `some`.
+    pub quantifier: Quantifier,
+    /// Required. The folder that is published, relative to the repository's root.
+    pub publish: String,
+    /// The command that fills the publish folder, run by `sh -c`. Default: none, the folder is published as it is.
+    pub build: Option<String>,
+    /// Seconds before the build is stopped and counts as failed. Default: 900.
+    pub build_timeout_s: u64,
+    /// Patterns, relative to the publish folder, of files that are not published. Default: none.
+    pub exclude: Vec<String>,
+    /// A file that must be in the publish folder. Default: `index.html`.
+    pub entry: String,
+    /// A deploy that would remove more than this share of the live files is refused: in percent, 0 to 100. Default: 50.
+    pub shrink_max_percent: u32,
+}
+
+impl Default for Frontend {
+    fn default() -> Self {
+        Self {
+            paths: Vec::new(),
+            quantifier: Quantifier::default(),
+            publish: String::new(),
+            build: None,
+            build_timeout_s: 900,
+            exclude: Vec::new(),
+            entry: "index.html".to_owned(),
+            shrink_max_percent: 50,
+        }
+    }
+}
+
+/// The service and its database.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Backend {
+    /// Required. Changes to files matching these make the lane run.
+    pub paths: Vec<Rule>,
+    /// How many of the patterns a file must match. Default: `some`.
+    pub quantifier: Quantifier,
+    /// Required. The provider's build command.
+    pub build: String,
+    /// Required. The provider's start command.
+    pub start: String,
+    /// Where the service reports its health. Default: `/api/health`.
+    pub health: String,
+    /// Where it reports its commit and schema. Default: `/api/version`.
+    pub version: String,
+    /// The parent of its administration endpoints. Default: `/api/admin`.
+    pub admin: String,
+    /// The folder of SQL migrations, relative to the repository's root. Default: none, the service has no database of ours.
+    pub migrations: Option<String>,
+    /// The disk that outlives deploys. Default: none.
+    pub disk: Option<Disk>,
+    /// Environment of the service, credentials not among it. Default: empty.
+    pub env: BTreeMap<String, String>,
+    /// The provider's plan. Default: `starter`, the smallest that may have a disk.
+    pub plan: String,
+    /// The provider's region, fixed once the service exists. Default: `oregon`, as the provider's.
+    pub region: String,
+    /// Seconds between SIGTERM and SIGKILL, 1 to 300. Default: 30, as the provider's.
+    pub max_shutdown_delay_s: u64,
+    /// How the local cloud runs the service where that differs.
+    pub local: LocalService,
+    /// Data to rehearse migrations on.
+    pub rehearse: Rehearse,
+}
+
+impl Default for Backend {
+    fn default() -> Self {
+        Self {
+            paths: Vec::new(),
+            quantifier: Quantifier::default(),
+            build: String::new(),
+            start: String::new(),
+            health: "/api/health".to_owned(),
+            version: "/api/version".to_owned(),
+            admin: "/api/admin".to_owned(),
+            migrations: None,
+            disk: None,
+            env: BTreeMap::new(),
+            plan: "starter".to_owned(),
+            region: "oregon".to_owned(),
+            max_shutdown_delay_s: 30,
+            local: LocalService::default(),
+            rehearse: Rehearse::default(),
+        }
+    }
+}
+
+/// A disk that outlives deploys.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Disk {
+    /// Required. Its name at the provider.
+    pub name: String,
+    /// Required. Absolute path under which the service sees it.
+    pub mount_path: String,
+    /// Required. Gigabytes, at least 1; a disk can grow and never shrink.
+    pub size_gb: u32,
+}
+
+/// How the local cloud runs the service where that differs from the provider.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LocalService {
+    /// The build command. Default: `backend.build`.
+    pub build: Option<String>,
+    /// The start command. Default: `backend.start`.
+    pub start: Option<String>,
+    /// Patterns of the built files that starting needs, relative to the repository's root. Default: none.
+    pub artifacts: Vec<String>,
+    /// Folders shared between builds, relative to the repository's root. Default: none.
+    pub cache: Vec<String>,
+    /// Environment added to `backend.env`, winning over it. Default: empty.
+    pub env: BTreeMap<String, String>,
+}
+
+/// Data to rehearse migrations on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Rehearse {
+    /// A command that writes a copy of the live database, run by `sh -c`. Default: none, only the live schema is rehearsed on.
+    pub source: Option<String>,
+}
+
+impl Backend {
+    /// The build command of the local cloud.
+    pub fn local_build(&self) -> &str {
+        self.local.build.as_deref().unwrap_or(&self.build)
+    }
+
+    /// The start command of the local cloud.
+    pub fn local_start(&self) -> &str {
+        self.local.start.as_deref().unwrap_or(&self.start)
+    }
+
+    /// The service's environment in the local cloud.
+    pub fn local_env(&self) -> BTreeMap<String, String> {
+        let mut env = self.env.clone();
+        env.extend(self.local.env.clone());
+        env
+    }
+}

@@ -1,0 +1,282 @@
+//! Git through its command line: what would be released, and a private repository for everything that must not touch the user's.
+//!
+//! Objects that Tandem makes (snapshots of a dirty tree, live records, leases) go to `<state>/repo.git`, which borrows the user's
+//! objects as alternates. The user's repository is only ever read. Without a repository the private one stands alone.
+
+use crate::ids::{Commit, Oid};
+use anyhow::{Context as _, Result, bail};
+use std::path::{Path, PathBuf};
+use xshell::{Shell, cmd};
+
+/// Whoever snapshots the same tree on the same parent gets the same commit.
+const SNAPSHOT_IDENTITY: [(&str, &str); 6] = [
+    ("GIT_AUTHOR_NAME", "Tandem"),
+    ("GIT_AUTHOR_EMAIL", "tandem@localhost"),
+    ("GIT_AUTHOR_DATE", "2000-01-01T00:00:00Z"),
+    ("GIT_COMMITTER_NAME", "Tandem"),
+    ("GIT_COMMITTER_EMAIL", "tandem@localhost"),
+    ("GIT_COMMITTER_DATE", "2000-01-01T00:00:00Z"),
+];
+
+/// One file of a tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TreeEntry {
+    /// `100644`, `100755`, `120000` (symbolic link) or `160000` (submodule).
+    pub mode: String,
+    /// The blob, or the submodule's commit.
+    pub oid: Oid,
+    /// Path from the root, as bytes: git allows anything but NUL.
+    pub path: Vec<u8>,
+}
+
+/// What would be released: a commit, or a snapshot of the working tree as one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// HEAD, or the snapshot's commit.
+    pub commit: Commit,
+    /// First line of the message.
+    pub subject: String,
+    /// Paths that differ from HEAD; empty for a clean tree.
+    pub dirty: Vec<String>,
+    /// Whether the folder is a git repository at all.
+    pub versioned: bool,
+}
+
+/// The user's repository, when there is one, and the private one.
+#[derive(Debug)]
+pub struct Git {
+    root: PathBuf,
+    private: PathBuf,
+    /// The user's object folder; `None` without a repository.
+    objects: Option<PathBuf>,
+}
+
+impl Git {
+    /// Looks at `root` and makes the private repository below `state_dir` when it is missing.
+    ///
+    /// # Errors
+    /// When git is missing or the private repository cannot be made.
+    pub fn open(root: &Path, state_dir: &Path) -> Result<Self> {
+        let shell = Shell::new()?;
+        let objects = cmd!(shell, "git -C {root} rev-parse --path-format=absolute --git-path objects")
+            .ignore_stderr()
+            .ignore_status()
+            .quiet()
+            .read()
+            .context("run git (hint: git must be installed and on the PATH)")?;
+        let toplevel = cmd!(shell, "git -C {root} rev-parse --show-toplevel").ignore_stderr().ignore_status().quiet().read()?;
+        // A repository further up that merely contains this folder (a home directory under git, say) is not ours.
+        let ours = !toplevel.is_empty()
+            && fs_err::canonicalize(&toplevel).ok() == fs_err::canonicalize(root).ok();
+        let git = Self {
+            root: root.to_owned(),
+            private: state_dir.join("repo.git"),
+            objects: ours.then(|| PathBuf::from(objects)),
+        };
+        git.ensure_private()?;
+        Ok(git)
+    }
+
+    /// The bare repository in which every released commit can be found.
+    pub fn private_dir(&self) -> &Path {
+        &self.private
+    }
+
+    /// Whether the folder is a git repository.
+    pub fn is_versioned(&self) -> bool {
+        self.objects.is_some()
+    }
+
+    fn ensure_private(&self) -> Result<()> {
+        let alternates = self.private.join("objects/info/alternates");
+        let wanted = self.objects.as_ref().map(|path| format!("{}\n", path.display())).unwrap_or_default();
+        if fs_err::read_to_string(&alternates).is_ok_and(|found| found == wanted) {
+            return Ok(());
+        }
+        let private = &self.private;
+        let shell = Shell::new()?;
+        cmd!(shell, "git init --quiet --bare {private}").quiet().run().context("make the private repository")?;
+        fs_err::create_dir_all(self.private.join("objects/info"))?;
+        fs_err::write(&alternates, wanted)?;
+        Ok(())
+    }
+
+    /// Runs git on the private repository and returns what it prints.
+    ///
+    /// # Errors
+    /// When git fails; its own words are part of the error.
+    pub fn private_git(&self, args: &[&str], stdin: &[u8]) -> Result<Vec<u8>> {
+        let dir = &self.private;
+        let shell = Shell::new()?;
+        run(cmd!(shell, "git --git-dir={dir} {args...}").envs(SNAPSHOT_IDENTITY), stdin)
+    }
+
+    /// Runs git in the user's repository; new objects it makes or fetches land in the private one.
+    ///
+    /// # Errors
+    /// When git fails; its own words are part of the error.
+    pub fn user_git(&self, args: &[&str], stdin: &[u8]) -> Result<Vec<u8>> {
+        let Some(objects) = &self.objects else { bail!("{} is not a git repository", self.root.display()) };
+        let root = &self.root;
+        let shell = Shell::new()?;
+        let command = cmd!(shell, "git -C {root} {args...}")
+            .env("GIT_TERMINAL_PROMPT", "0")
+            .env("GIT_OBJECT_DIRECTORY", self.private.join("objects"))
+            .env("GIT_ALTERNATE_OBJECT_DIRECTORIES", objects)
+            .envs(SNAPSHOT_IDENTITY);
+        run(command, stdin)
+    }
+
+    /// HEAD, or `None` before the first commit and without a repository.
+    pub fn head(&self) -> Option<Commit> {
+        let text = self.user_git(&["rev-parse", "--verify", "--quiet", "HEAD^{commit}"], b"").ok()?;
+        Some(Commit(String::from_utf8(text).ok()?.trim().to_owned()))
+    }
+
+    /// What would be released now. A dirty tree becomes a commit by way of a temporary index.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub fn source(&self) -> Result<Source> {
+        let Some(head) = self.head() else { return self.snapshot(None, Vec::new()) };
+        let status = self.user_git(&["--no-optional-locks", "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all"], b"")?;
+        let dirty: Vec<String> =
+            status.split(|byte| *byte == 0).filter_map(|line| line.get(3..)).map(|path| String::from_utf8_lossy(path).into_owned()).collect();
+        if dirty.is_empty() {
+            let subject = self.private_git(&["log", "-1", "--format=%s", head.as_str()], b"")?;
+            return Ok(Source { commit: head, subject: text(subject), dirty, versioned: true });
+        }
+        self.snapshot(Some(&head), dirty)
+    }
+
+    fn snapshot(&self, head: Option<&Commit>, dirty: Vec<String>) -> Result<Source> {
+        let index = self.private.join(format!("snapshot-{}.index", rustix::process::getpid().as_raw_nonzero()));
+        let made = self.snapshot_with(&index, head);
+        let _absent_is_fine = fs_err::remove_file(&index);
+        let commit = made.context("snapshot the working tree")?;
+        let subject = if self.is_versioned() { "snapshot of the working tree" } else { "snapshot of a folder without git" };
+        Ok(Source { commit, subject: subject.to_owned(), dirty, versioned: self.is_versioned() })
+    }
+
+    fn snapshot_with(&self, index: &Path, head: Option<&Commit>) -> Result<Commit> {
+        let root = &self.root;
+        let shell = Shell::new()?;
+        let git_dir = match &self.objects {
+            Some(_) => PathBuf::from(text(self.user_git(&["rev-parse", "--absolute-git-dir"], b"")?)),
+            None => self.private.clone(),
+        };
+        // The user's index knows which files are unchanged: with a copy of it only changed files are read.
+        if self.objects.is_some() && git_dir.join("index").exists() {
+            fs_err::copy(git_dir.join("index"), index)?;
+        }
+        let add = cmd!(shell, "git --git-dir={git_dir} --work-tree={root} add --all -- :/")
+            .env("GIT_INDEX_FILE", index)
+            .env("GIT_OBJECT_DIRECTORY", self.private.join("objects"));
+        let add = match &self.objects {
+            Some(objects) => add.env("GIT_ALTERNATE_OBJECT_DIRECTORIES", objects),
+            None => add,
+        };
+        run(add, b"")?;
+        let write = cmd!(shell, "git write-tree")
+            .env("GIT_DIR", &self.private)
+            .env("GIT_INDEX_FILE", index);
+        let tree = text(run(write, b"")?);
+        let mut args = vec!["commit-tree", "-m", "snapshot of the working tree"];
+        if let Some(head) = head {
+            args.extend(["-p", head.as_str()]);
+        }
+        args.push(&tree);
+        Ok(Commit(text(self.private_git(&args, b"")?)))
+    }
+
+    /// Every file of a commit's tree, in git's order.
+    ///
+    /// # Errors
+    /// When git fails or prints what it never should.
+    pub fn tree(&self, commit: &Commit) -> Result<Vec<TreeEntry>> {
+        let listing = self
+            .private_git(&["ls-tree", "-r", "-z", "--full-tree", commit.as_str()], b"")
+            .with_context(|| format!("list the files of commit {commit}"))?;
+        parse_tree(&listing)
+    }
+
+    /// The content of one file of a commit, `None` when it has no such file.
+    ///
+    /// # Errors
+    /// When git fails for another reason.
+    pub fn file(&self, commit: &Commit, path: &str) -> Result<Option<Vec<u8>>> {
+        let spec = format!("{commit}:{path}");
+        let listed = self.private_git(&["ls-tree", "--full-tree", "-z", commit.as_str(), "--", path], b"")?;
+        if listed.is_empty() { Ok(None) } else { self.private_git(&["cat-file", "blob", &spec], b"").map(Some) }
+    }
+
+    /// Whether `old` is reachable from `new`; `None` when the history at hand does not tell (a shallow clone).
+    pub fn is_ancestor(&self, old: &Commit, new: &Commit) -> Option<bool> {
+        let dir = &self.private;
+        let (old, new) = (old.as_str(), new.as_str());
+        let shell = Shell::new().ok()?;
+        let output = cmd!(shell, "git --git-dir={dir} merge-base --is-ancestor {old} {new}").ignore_status().quiet().output().ok()?;
+        match output.status.code() {
+            Some(0) => Some(true),
+            Some(1) => Some(false),
+            _ => None,
+        }
+    }
+
+    /// Whether some branch of `origin` holds the commit, as far as the last fetch tells.
+    pub fn is_pushed(&self, commit: &Commit) -> bool {
+        self.user_git(&["branch", "--remotes", "--contains", commit.as_str(), "--format=%(refname)"], b"").is_ok_and(|refs| !refs.is_empty())
+    }
+}
+
+/// Parses `git ls-tree -r -z`.
+fn parse_tree(listing: &[u8]) -> Result<Vec<TreeEntry>> {
+    listing
+        .split(|byte| *byte == 0)
+        .filter(|entry| !entry.is_empty())
+        .map(|entry| {
+            let tab = entry.iter().position(|byte| *byte == b'\t').context("git ls-tree printed an entry without a path")?;
+            let (head, path) = entry.split_at(tab);
+            let mut words = std::str::from_utf8(head)?.split(' ');
+            let (Some(mode), Some(_kind), Some(oid)) = (words.next(), words.next(), words.next()) else {
+                bail!("git ls-tree printed '{}'", String::from_utf8_lossy(entry));
+            };
+            Ok(TreeEntry { mode: mode.to_owned(), oid: Oid::from(oid), path: path.get(1..).unwrap_or_default().to_vec() })
+        })
+        .collect()
+}
+
+fn run(command: xshell::Cmd<'_>, stdin: &[u8]) -> Result<Vec<u8>> {
+    let shown = command.to_string();
+    let output = command
+        .stdin(stdin)
+        .ignore_status()
+        .quiet()
+        .output()
+        .with_context(|| format!("run {shown}"))?;
+    if output.status.success() {
+        return Ok(output.stdout);
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    bail!("{shown} failed ({}): {}", output.status, said.trim())
+}
+
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8_lossy(&bytes).trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listing_with_odd_names_is_read() {
+        let listing = b"100644 blob 1111111111111111111111111111111111111111\ta b\nc\0120000 blob 2222222222222222222222222222222222222222\t\xff\0";
+        let entries = parse_tree(listing).unwrap();
+        assert_eq!(entries.len(), 2);
+        assert_eq!(entries[0].path, b"a b\nc");
+        assert_eq!(entries[1].mode, "120000");
+        assert_eq!(entries[1].path, b"\xff");
+        assert!(parse_tree(b"nonsense\0").is_err());
+    }
+}

@@ -1,0 +1,50 @@
+//! What a release is made of, besides the plan: the site's files, and the migrations to rehearse.
+
+use crate::ids::RunId;
+use crate::service::AdminState;
+use crate::world::World;
+use anyhow::Result;
+
+/// One file of the site.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SiteFile {
+    /// Path below the site's root, without a leading slash.
+    pub path: String,
+    /// SHA-1 of the content: what Netlify names content by.
+    pub sha1: String,
+    /// Bytes.
+    pub size: u64,
+}
+
+/// What a rehearsal showed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rehearsal {
+    /// Files that ran, in order.
+    pub applied: Vec<String>,
+    /// One line for people.
+    pub summary: String,
+}
+
+/// Where the site's files and the migrations come from: a working tree, a bundle, or a simulation.
+pub trait Inputs: Sync {
+    /// Tells the name of the run, which the site's release file carries.
+    fn begin(&self, run: &RunId);
+
+    /// Lists the site as it would be published, generated files included.
+    ///
+    /// # Errors
+    /// When a file cannot be read, or must not be published: the message names it.
+    fn site(&self, world: &dyn World) -> Result<Vec<SiteFile>>;
+
+    /// The content of one of those files.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn read(&self, path: &str) -> Result<Vec<u8>>;
+
+    /// Runs the pending migrations on a copy of the live schema.
+    ///
+    /// # Errors
+    /// When they fail there.
+    fn rehearse(&self, live: Option<&AdminState>) -> Result<Rehearsal>;
+}

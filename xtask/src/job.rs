@@ -1,0 +1,227 @@
+//! What every lane of a run is given: the plan, the clients, the lease, and the few verbs that keep the promises.
+
+use crate::config::Config;
+use crate::config::Target;
+use crate::event::{EventKind, LaneState, Step, StepEnd};
+use crate::http::ApiError;
+use crate::ids::{Commit, DeployId, Lane, RunId};
+use crate::inputs::Inputs;
+use crate::lane::frontend::Accepted;
+use crate::lease::Lease;
+use crate::live::Live;
+use crate::netlify::Netlify;
+use crate::plan::Plan;
+use crate::redact::Secret;
+use crate::render::Render;
+use crate::world::{Cancelled, World};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Why a lane ended early, in the terms in which the executor decides.
+#[derive(Clone, Debug)]
+pub enum LaneError {
+    /// Refused before anything was created.
+    Refused(String),
+    /// It failed; the executor finds out what is live and undoes what must be undone.
+    Failed(String),
+    /// The service answers, but who it is cannot be judged from outside: a configuration error, not a failed release.
+    Unverifiable(String),
+    /// A newer deploy of somebody else is live.
+    Superseded(String),
+    /// What happened could not be learnt within the budget.
+    Unknown(String),
+    /// The database needs a person.
+    Database(String),
+    /// A fault of this program: a lane panicked.
+    Bug(String),
+    /// Somebody asked the run to stop.
+    Cancelled(Cancelled),
+}
+
+impl fmt::Display for LaneError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(text)
+            | Self::Failed(text)
+            | Self::Unverifiable(text)
+            | Self::Superseded(text)
+            | Self::Unknown(text)
+            | Self::Database(text)
+            | Self::Bug(text) => f.write_str(text),
+            Self::Cancelled(cancelled) => cancelled.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for LaneError {}
+
+impl From<Cancelled> for LaneError {
+    fn from(cancelled: Cancelled) -> Self {
+        Self::Cancelled(cancelled)
+    }
+}
+
+impl From<ApiError> for LaneError {
+    fn from(error: ApiError) -> Self {
+        match error {
+            // Whether it was sent or not: the intent knows, and a resumed run asks.
+            ApiError::InDoubt(_) | ApiError::Deadline(_) | ApiError::RateLimited { .. } => Self::Unknown(error.to_string()),
+            _ => Self::Failed(error.to_string()),
+        }
+    }
+}
+
+impl From<anyhow::Error> for LaneError {
+    fn from(error: anyhow::Error) -> Self {
+        if let Some(own) = error.downcast_ref::<Self>() {
+            return own.clone();
+        }
+        if let Some(api) = error.downcast_ref::<ApiError>() {
+            return api.clone().into();
+        }
+        if let Some(cancelled) = error.downcast_ref::<Cancelled>() {
+            return Self::Cancelled(*cancelled);
+        }
+        Self::Failed(format!("{error:#}"))
+    }
+}
+
+/// What was live when the run began: what an undo restores. Written to the journal once, so that a resumed run knows it too.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Baseline {
+    /// The published deploy of the site.
+    pub frontend: Option<DeployId>,
+    /// The live deploy of the service.
+    pub backend: Option<DeployId>,
+    /// The commit that the service answered with.
+    pub backend_commit: Option<Commit>,
+}
+
+/// Where and with what environment configured commands run.
+#[derive(Clone, Debug)]
+pub struct Commands {
+    /// The project's root.
+    pub root: PathBuf,
+    /// The caller's environment without any credential.
+    pub env: Vec<(String, String)>,
+}
+
+/// Everything that a run's lanes need.
+pub struct Job<'a> {
+    /// Everything outside.
+    pub world: &'a dyn World,
+    /// This run.
+    pub run: RunId,
+    /// deploy.toml.
+    pub config: &'a Config,
+    /// Where to.
+    pub target: &'a Target,
+    /// What to do.
+    pub plan: &'a Plan,
+    /// What was live before.
+    pub baseline: Baseline,
+    /// The live record that the plan started from.
+    pub live: Option<&'a Live>,
+    /// The record and manifests that a success leaves.
+    pub manifests: &'a std::collections::BTreeMap<Lane, crate::changes::manifest::Manifest>,
+    /// The site's files, the migrations, the checks' environment.
+    pub inputs: &'a dyn Inputs,
+    /// How to run configured commands; `None` when a bundle is released, which runs none.
+    pub commands: Option<&'a Commands>,
+    /// What may be published although it looks like a mistake.
+    pub accepted: Accepted,
+    /// The right to change things.
+    pub lease: &'a Lease,
+    /// The frontend's provider.
+    pub netlify: &'a Netlify<'a>,
+    /// The backend's provider.
+    pub render: &'a Render<'a>,
+    /// For the service's admin endpoints.
+    pub admin_token: Option<&'a Secret>,
+    /// Who or what started it.
+    pub by: String,
+    /// A recorded override.
+    pub override_reason: Option<String>,
+}
+
+impl Job<'_> {
+    /// Runs one step: its start, its end and what it found become events.
+    ///
+    /// # Errors
+    /// Those of the body.
+    pub fn step<T>(&self, step: Step, body: impl FnOnce() -> Result<(T, String), LaneError>) -> Result<T, LaneError> {
+        if let Some(cancelled) = self.world.cancelled() {
+            return Err(cancelled.into());
+        }
+        self.undo_step(step, body)
+    }
+
+    /// A step that also runs when the run was cancelled.
+    ///
+    /// # Errors
+    /// Those of the body.
+    pub fn undo_step<T>(&self, step: Step, body: impl FnOnce() -> Result<(T, String), LaneError>) -> Result<T, LaneError> {
+        self.world.emit(EventKind::StepStarted { step });
+        match body() {
+            Ok((value, detail)) => {
+                self.world.emit(EventKind::StepFinished { step, end: StepEnd::Ok, detail });
+                Ok(value)
+            }
+            Err(error) => {
+                let end = if matches!(error, LaneError::Cancelled(_)) { StepEnd::Cancelled } else { StepEnd::Failed };
+                self.world.emit(EventKind::StepFinished { step, end, detail: error.to_string() });
+                Err(error)
+            }
+        }
+    }
+
+    /// Says how far a step is.
+    pub fn progress(&self, step: Step, text: impl Into<String>) {
+        self.world.emit(EventKind::StepProgress { step, text: text.into() });
+    }
+
+    /// Says where a lane stands.
+    pub fn lane(&self, lane: Lane, state: LaneState, deploy_id: Option<&DeployId>, url: Option<&str>) {
+        self.world.emit(EventKind::LaneChanged { lane, state, deploy_id: deploy_id.cloned(), url: url.map(str::to_owned) });
+    }
+
+    /// Says something that a person should know.
+    pub fn warn(&self, text: impl Into<String>) {
+        self.world.emit(EventKind::Warning { text: text.into() });
+    }
+
+    /// Asked before every call that changes something: not cancelled, and the lease is ours for long enough.
+    ///
+    /// # Errors
+    /// When nothing more may be changed.
+    pub fn permit(&self) -> Result<(), LaneError> {
+        self.lease.permit(self.world).map_err(|error| LaneError::Unknown(format!("{error:#}; nothing more was changed by this run")))
+    }
+
+    /// Waits, and keeps the lease meanwhile.
+    ///
+    /// # Errors
+    /// When the run was cancelled.
+    pub fn wait(&self, duration: Duration) -> Result<(), LaneError> {
+        if let Err(error) = self.lease.keep(self.world) {
+            return Err(LaneError::Unknown(format!("{error:#}; nothing more was changed by this run")));
+        }
+        self.world.sleep(duration)?;
+        Ok(())
+    }
+
+    /// Monotonic milliseconds.
+    pub fn now_ms(&self) -> u64 {
+        self.world.now().mono_ms
+    }
+}
+
+/// How long to wait before the next look at something that has been going on for `elapsed`: a hundredth of it, so that waiting
+/// adds at most about one percent, between 50 ms and 5 s, with jitter so that two lanes do not ask in step.
+pub fn poll_interval(world: &dyn World, elapsed: Duration) -> Duration {
+    let base = (elapsed / 100).clamp(Duration::from_millis(50), Duration::from_secs(5));
+    let jitter = u32::try_from(world.random() % 40).unwrap_or(0);
+    base * (80 + jitter) / 100
+}

@@ -1,0 +1,264 @@
+//! The backend: rehearsed, triggered once, followed by its real status, and proven to be ours.
+
+use crate::event::{EventKind, LaneState, Step};
+use crate::ids::{Commit, DeployId, Lane};
+use crate::job::{Job, LaneError, poll_interval};
+use crate::lane::frontend::{attempt, settle};
+use crate::lane::verify;
+use crate::once::{Attempt, Probe, once};
+use crate::render::{Deploy, DeployStatus, Triggered};
+use crate::service::Service;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// Lines of the provider's log that a failure shows.
+const LOG_LINES: usize = 20;
+
+/// How a deploy of ours ended at the provider.
+#[derive(Clone, Debug)]
+pub enum Ended {
+    /// It is live.
+    Live(DeployId),
+    /// It is not, and never was; the text says why.
+    NotLive(DeployId, String),
+}
+
+/// What was known before the trigger, so that ours can be told from others afterwards.
+#[derive(Serialize, Deserialize)]
+struct Before {
+    seen: BTreeSet<DeployId>,
+}
+
+/// What the trigger answered: a queued deploy has no id yet.
+#[derive(Serialize, Deserialize)]
+struct Accepted {
+    deploy: Option<DeployId>,
+    seen: BTreeSet<DeployId>,
+}
+
+/// Runs the pending migrations on a copy of what is live, as far as that can be had.
+///
+/// # Errors
+/// When they fail there.
+pub fn rehearse(job: &Job<'_>) -> Result<(), LaneError> {
+    job.step(Step::BackendRehearse, || {
+        let state = match job.admin_token {
+            Some(token) if job.baseline.backend.is_some() => match Service::new(job.world, &job.target.service_url).admin_state(token) {
+                Ok(state) => Some(state),
+                Err(error) => {
+                    job.warn(format!("the live schema could not be read, so the rehearsal begins with an empty database: {error}"));
+                    None
+                }
+            },
+            _ => None,
+        };
+        let rehearsal = job.inputs.rehearse(state.as_ref()).map_err(|error| LaneError::Failed(format!("the rehearsal of the migrations failed: {error:#}")))?;
+        Ok(((), rehearsal.summary))
+    })
+}
+
+/// Triggers the commit at most once per run and follows it to its end.
+///
+/// # Errors
+/// When its end could not be learnt, or somebody else's newer deploy won.
+pub fn deploy(job: &Job<'_>) -> Result<DeployId, LaneError> {
+    job.step(Step::BackendDeploy, || {
+        let accepted = trigger(job)?;
+        let id = match accepted.deploy {
+            Some(id) => id,
+            None => find_queued(job, &accepted.seen)?,
+        };
+        match follow(job, &id)? {
+            Ended::Live(id) => {
+                job.lane(Lane::Backend, LaneState::Live, Some(&id), Some(&job.target.service_url));
+                Ok((id.clone(), format!("{id} is live")))
+            }
+            Ended::NotLive(id, why) => {
+                show_log(job);
+                job.lane(Lane::Backend, LaneState::Failed, Some(&id), None);
+                Err(LaneError::Failed(why))
+            }
+        }
+    })
+}
+
+fn trigger(job: &Job<'_>) -> Result<Accepted, LaneError> {
+    let commit = &job.plan.commit;
+    let mut seen: BTreeSet<DeployId> = job.render.recent()?.into_iter().map(|deploy| deploy.id).collect();
+    let started = job.now_ms();
+    loop {
+        job.permit()?;
+        let outcome = once(
+            job.world,
+            &job.run,
+            "backend.trigger",
+            Before { seen: seen.clone() },
+            |before: &Before| {
+                let found = settle(job, || Ok(job.render.recent()?.into_iter().find(|deploy| is_ours(deploy, commit, &before.seen))))?;
+                Ok(found.map_or(Probe::Absent, |deploy| Probe::Found(Accepted { deploy: Some(deploy.id), seen: before.seen.clone() })))
+            },
+            || match job.render.trigger(commit) {
+                Ok(Triggered::Created(deploy)) => Attempt::Done(Accepted { deploy: Some(deploy.id), seen: seen.clone() }),
+                Ok(Triggered::Queued) => Attempt::Done(Accepted { deploy: None, seen: seen.clone() }),
+                Err(error) => attempt(error),
+            },
+        );
+        match outcome {
+            Ok(accepted) => return Ok(accepted),
+            Err(error) if is_conflict(&error) => {
+                // Another deploy is under way: the same commit is adopted, any other is waited for.
+                let running = job.render.recent()?.into_iter().find(|deploy| !deploy.status.is_terminal());
+                match running {
+                    Some(deploy) if deploy.commit.as_ref() == Some(commit) => {
+                        job.warn(format!("adopted {}: it already deploys this commit", deploy.id));
+                        return Ok(Accepted { deploy: Some(deploy.id), seen });
+                    }
+                    Some(deploy) => job.progress(Step::BackendDeploy, format!("waits for {} ({})", deploy.id, deploy.status)),
+                    None => {}
+                }
+                let waited = Duration::from_millis(job.now_ms().saturating_sub(started));
+                if waited >= job.target.policy.deploy_timeout {
+                    return Err(LaneError::Failed(format!("{error:#}")));
+                }
+                job.wait(poll_interval(job.world, waited).max(Duration::from_secs(1)))?;
+                seen = job.render.recent()?.into_iter().map(|deploy| deploy.id).collect();
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// A provider that names no commit or trigger is believed, as long as the deploy is new.
+fn is_ours(deploy: &Deploy, commit: &Commit, seen: &BTreeSet<DeployId>) -> bool {
+    !seen.contains(&deploy.id) && deploy.commit.as_ref().is_none_or(|found| found == commit) && deploy.trigger.as_deref().is_none_or(|trigger| trigger == "api")
+}
+
+fn is_conflict(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<crate::http::ApiError>().is_some_and(crate::http::ApiError::is_conflict)
+}
+
+/// A trigger that was only queued gets its id later, when the deploys before it have ended.
+fn find_queued(job: &Job<'_>, seen: &BTreeSet<DeployId>) -> Result<DeployId, LaneError> {
+    let started = job.now_ms();
+    loop {
+        let recent = job.render.recent()?;
+        if let Some(ours) = recent.iter().find(|deploy| is_ours(deploy, &job.plan.commit, seen)) {
+            return Ok(ours.id.clone());
+        }
+        if let Some(before) = recent.iter().find(|deploy| !deploy.status.is_terminal()) {
+            job.progress(Step::BackendDeploy, format!("queued behind {} ({})", before.id, before.status));
+        }
+        let waited = Duration::from_millis(job.now_ms().saturating_sub(started));
+        if waited >= job.target.policy.deploy_timeout {
+            return Err(LaneError::Unknown("the provider queued the deploy and did not start it in time".to_owned()));
+        }
+        job.wait(poll_interval(job.world, waited))?;
+    }
+}
+
+/// Follows a deploy until it has ended.
+///
+/// # Errors
+/// When its end could not be learnt, or a newer deploy superseded it.
+pub(super) fn follow(job: &Job<'_>, id: &DeployId) -> Result<Ended, LaneError> {
+    let started = job.now_ms();
+    let mut last = String::new();
+    loop {
+        let deploy = job.render.deploy(id)?;
+        let status = deploy.status.to_string();
+        if status != last {
+            if let DeployStatus::Unknown(word) = &deploy.status {
+                job.warn(format!("the provider reports the status '{word}', which this program does not know; it counts as in progress"));
+            }
+            job.progress(Step::BackendDeploy, &status);
+            last = status;
+        }
+        match &deploy.status {
+            DeployStatus::Live => return Ok(Ended::Live(id.clone())),
+            DeployStatus::Deactivated => return superseded(job, id),
+            DeployStatus::Canceled => return Ok(Ended::NotLive(id.clone(), format!("{id} was cancelled by someone else; it is not tried again"))),
+            failed if failed.is_terminal() => {
+                let reason = job.render.failure_reason(id).ok().flatten().unwrap_or_else(|| "the provider gives no reason".to_owned());
+                return Ok(Ended::NotLive(id.clone(), format!("{id} ended as {failed}: {reason}")));
+            }
+            _ => {}
+        }
+        let waited = Duration::from_millis(job.now_ms().saturating_sub(started));
+        if waited >= job.target.policy.deploy_timeout {
+            return give_up(job, id, &last, waited);
+        }
+        job.wait(poll_interval(job.world, waited))?;
+    }
+}
+
+fn superseded(job: &Job<'_>, id: &DeployId) -> Result<Ended, LaneError> {
+    let newer = job.render.live()?;
+    let winner = newer.map_or_else(|| "another deploy".to_owned(), |deploy| {
+        format!("{} (trigger {}, commit {})", deploy.id, deploy.trigger.as_deref().unwrap_or("unknown"), deploy.commit.as_ref().map_or("unknown", Commit::as_str))
+    });
+    job.lane(Lane::Backend, LaneState::Superseded, Some(id), None);
+    Err(LaneError::Superseded(format!("{id} was live and has been replaced by {winner}; it is left alone")))
+}
+
+/// The budget is spent: our own deploy is cancelled, and that is confirmed.
+fn give_up(job: &Job<'_>, id: &DeployId, status: &str, waited: Duration) -> Result<Ended, LaneError> {
+    let stuck = format!("{id} was in state {status} for {} s", waited.as_secs());
+    job.permit()?;
+    let cancelled = job.render.cancel(id);
+    match job.render.deploy(id)?.status {
+        DeployStatus::Live => Ok(Ended::Live(id.clone())),
+        ended if ended.is_terminal() => Ok(Ended::NotLive(id.clone(), format!("{stuck}; it was cancelled"))),
+        still => {
+            let why = cancelled.err().map(|error| format!(" ({error})")).unwrap_or_default();
+            Err(LaneError::Unknown(format!("{stuck}; cancelling it did not work{why}, it is {still}")))
+        }
+    }
+}
+
+/// The last lines of the service's log become output of the step that failed.
+pub fn show_log(job: &Job<'_>) {
+    match job.render.log_tail(LOG_LINES) {
+        Ok(lines) => {
+            for line in lines {
+                job.world.emit(EventKind::Output { step: Step::BackendDeploy, line });
+            }
+        }
+        Err(error) => job.warn(format!("the service's log could not be read: {error}")),
+    }
+}
+
+/// Reads the schema back from the running service: everything that the release brings must be applied.
+///
+/// # Errors
+/// When something is missing there.
+pub fn schema(job: &Job<'_>) -> Result<(), LaneError> {
+    job.step(Step::BackendSchema, || {
+        let Some(token) = job.admin_token else {
+            job.warn("no TANDEM_ADMIN_TOKEN is set: the schema could not be read back from the service");
+            return Ok(((), "not read: no TANDEM_ADMIN_TOKEN".to_owned()));
+        };
+        let state = Service::new(job.world, &job.target.service_url).admin_state(token).map_err(|error| LaneError::Failed(format!("the schema could not be read back: {error}")))?;
+        let applied: BTreeSet<&str> = state.history.iter().map(|row| row.filename.as_str()).collect();
+        if let Some(missing) = job.plan.migrations.iter().find(|file| !applied.contains(file.name.as_str())) {
+            return Err(LaneError::Failed(format!("migration {} is not in the service's history after the deploy", missing.name)));
+        }
+        if let Some(pending) = state.pending.first() {
+            return Err(LaneError::Failed(format!("the service says that migration {pending} is still pending")));
+        }
+        Ok(((), format!("generation {}, {} applied by this release", state.schema.generation, job.plan.migrations.len())))
+    })
+}
+
+/// Proves that our commit answers, healthy, several times in a row.
+///
+/// # Errors
+/// When it does not.
+pub fn identity(job: &Job<'_>, id: &DeployId) -> Result<(), LaneError> {
+    job.step(Step::BackendIdentity, || {
+        let detail = verify::identity(job, Step::BackendIdentity, &job.plan.commit)?;
+        Ok(((), detail))
+    })?;
+    job.lane(Lane::Backend, LaneState::Verified, Some(id), Some(&job.target.service_url));
+    Ok(())
+}

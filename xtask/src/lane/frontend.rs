@@ -1,0 +1,279 @@
+//! The frontend: uploaded and proven as an unpublished deploy, made public by one atomic call.
+
+use crate::event::{LaneState, Step};
+use crate::ids::{DeployId, Lane};
+use crate::inputs::SiteFile;
+use crate::job::{Job, LaneError, poll_interval};
+use crate::lane::{checks, verify};
+use crate::http::ApiError;
+use crate::netlify::Deploy;
+use crate::once::{Attempt, Probe, once};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+/// What may be published although it looks like a mistake.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Accepted {
+    /// A site that would lose more than the configured share of its live files.
+    pub shrink: bool,
+    /// A site that is empty or has no entry page.
+    pub no_index: bool,
+}
+
+/// What publishing needs: a deploy that is ready and proven, and the files it must consist of.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    /// The unpublished deploy.
+    pub deploy: DeployId,
+    /// What it consists of.
+    pub files: Vec<SiteFile>,
+}
+
+/// The intent's outcome: the one deploy that this run made.
+#[derive(Serialize, Deserialize)]
+struct Created {
+    deploy: DeployId,
+}
+
+/// Lists the site and refuses one that looks like a mistake, before anything is created.
+///
+/// # Errors
+/// When it must not be published; the message says which flag says otherwise.
+pub fn inspect(job: &Job<'_>) -> Result<Vec<SiteFile>, LaneError> {
+    let accepted = job.accepted;
+    let files = job.inputs.site(job.world).map_err(|error| LaneError::Refused(format!("{error:#}")))?;
+    let folder = &job.config.frontend.publish;
+    let entry = &job.config.frontend.entry;
+    // The file that we generate ourselves does not make a site.
+    let own = files.iter().filter(|file| file.path != verify::RELEASE_FILE).count();
+    if !accepted.no_index {
+        if own == 0 {
+            return Err(LaneError::Refused(format!("the site is empty: no file below '{folder}' (hint: build it first, or say --allow-no-index)")));
+        }
+        if !files.iter().any(|file| file.path == *entry) {
+            return Err(LaneError::Refused(format!("the site has no {entry} among its {own} files below '{folder}' (hint: --allow-no-index publishes it all the same)")));
+        }
+    }
+    if !accepted.shrink && job.baseline.frontend.is_some() {
+        let live: BTreeSet<String> = job.netlify.site_files()?.into_keys().map(|path| path.trim_start_matches('/').to_owned()).collect();
+        let ours: BTreeSet<&str> = files.iter().map(|file| file.path.as_str()).collect();
+        let lost = live.iter().filter(|path| !ours.contains(path.as_str())).count();
+        let percent = u64::from(job.config.frontend.shrink_max_percent);
+        if lost as u64 * 100 > live.len() as u64 * percent {
+            return Err(LaneError::Refused(format!(
+                "the site would lose {lost} of its {} live files, more than {percent} % (hint: if that is meant, say --allow-shrink)",
+                live.len()
+            )));
+        }
+    }
+    Ok(files)
+}
+
+/// Uploads the site as an unpublished deploy and proves it under its permalink.
+///
+/// # Errors
+/// When it cannot be uploaded or does not serve what was sent.
+pub fn prepare(job: &Job<'_>) -> Result<Draft, LaneError> {
+    checks::build_site(job)?;
+    let files = inspect(job)?;
+    let (deploy, draft) = job.step(Step::FrontendUpload, || upload(job, files))?;
+    job.lane(Lane::Frontend, LaneState::Prepared, Some(&draft.deploy), deploy.permalink().as_deref());
+    job.step(Step::FrontendPermalink, || {
+        let checked = verify::site_serves(job, &verify::permalink(job, &deploy)?, &draft.files)?;
+        Ok(((), checked))
+    })?;
+    Ok(draft)
+}
+
+fn upload(job: &Job<'_>, files: Vec<SiteFile>) -> Result<((Deploy, Draft), String), LaneError> {
+    let deploy = create(job)?;
+    let digests: BTreeMap<String, String> = files.iter().map(|file| (file.path.clone(), file.sha1.clone())).collect();
+    job.permit()?;
+    let accepted = job.netlify.set_files(&deploy, &digests, Some(&job.plan.commit))?;
+    let required = required(job, &deploy, accepted)?;
+    let sent = send(job, &deploy, &files, &required)?;
+    let ready = wait_ready(job, &deploy)?;
+    let draft = Draft { deploy, files };
+    let detail = format!("{} of {} files were new to the provider", sent, draft.files.len());
+    Ok(((ready, draft), detail))
+}
+
+/// Creates the deploy at most once per run: its title is a key that can be found again.
+fn create(job: &Job<'_>) -> Result<DeployId, LaneError> {
+    job.permit()?;
+    let title = format!("tandem/{}/frontend", job.run);
+    let find = || Ok(job.netlify.find_by_title(&title)?.map(|deploy| Created { deploy: deploy.id }));
+    let created = once(
+        job.world,
+        &job.run,
+        "frontend.create",
+        title.clone(),
+        |_| Ok(settle(job, find)?.map_or(Probe::Absent, Probe::Found)),
+        || match job.netlify.create_deploy(&title, true, None) {
+            Ok(deploy) => Attempt::Done(Created { deploy: deploy.id }),
+            Err(error) => attempt(error),
+        },
+    )?;
+    Ok(created.deploy)
+}
+
+/// The deploy that this run created, if it did: also when the lane failed later.
+pub fn created(job: &Job<'_>) -> Option<DeployId> {
+    let row = job.world.journal().intent(&job.run, "frontend.create").ok()??;
+    serde_json::from_str::<Created>(&row.outcome?).ok().map(|created| created.deploy)
+}
+
+/// An answer that is certainly "no" is final; anything else leaves doubt.
+pub(super) fn attempt<T>(error: ApiError) -> Attempt<T> {
+    if error.is_definite_no() { Attempt::NotDone(error.into()) } else { Attempt::InDoubt(error.into()) }
+}
+
+/// Lists may lag behind: "not there" counts only after it has been so for a while.
+pub(super) fn settle<T>(job: &Job<'_>, mut find: impl FnMut() -> anyhow::Result<Option<T>>) -> anyhow::Result<Option<T>> {
+    /// Providers' lists have been seen to lag for some seconds; ten are the margin (facts on reconciliation).
+    const SETTLE_MS: u64 = 10_000;
+    let started = job.now_ms();
+    loop {
+        if let Some(found) = find()? {
+            return Ok(Some(found));
+        }
+        if job.now_ms().saturating_sub(started) >= SETTLE_MS {
+            return Ok(None);
+        }
+        job.wait(Duration::from_secs(1))?;
+    }
+}
+
+/// The digests that the provider lacks; a large deploy is compared in the background first.
+fn required(job: &Job<'_>, id: &DeployId, mut deploy: Deploy) -> Result<BTreeSet<String>, LaneError> {
+    let started = job.now_ms();
+    while deploy.state.is_preparing() {
+        within(job, started, "compare the files")?;
+        job.wait(poll_interval(job.world, Duration::from_millis(job.now_ms().saturating_sub(started))))?;
+        deploy = job.netlify.deploy(id)?;
+    }
+    if deploy.state.is_failed() {
+        return Err(failed(&deploy));
+    }
+    Ok(deploy.required.unwrap_or_default().into_iter().collect())
+}
+
+/// Sends each missing content once, several at a time.
+fn send(job: &Job<'_>, deploy: &DeployId, files: &[SiteFile], required: &BTreeSet<String>) -> Result<usize, LaneError> {
+    let mut first: BTreeMap<&str, &SiteFile> = BTreeMap::new();
+    for file in files.iter().filter(|file| required.contains(&file.sha1)) {
+        first.entry(&file.sha1).or_insert(file);
+    }
+    if let Some(unknown) = required.iter().find(|digest| !first.contains_key(digest.as_str())) {
+        return Err(LaneError::Failed(format!("the provider asks for content {unknown}, which is not part of this site")));
+    }
+    let wanted: Vec<&SiteFile> = first.into_values().collect();
+    let done = AtomicUsize::new(0);
+    let failure: Mutex<Option<LaneError>> = Mutex::new(None);
+    job.world.each(wanted.len(), &|index| {
+        let Some(file) = wanted.get(index) else { return };
+        if failure.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
+            return;
+        }
+        match send_one(job, deploy, file) {
+            Ok(()) => {
+                let count = done.fetch_add(1, Ordering::Relaxed) + 1;
+                job.progress(Step::FrontendUpload, format!("{count} of {} files", wanted.len()));
+            }
+            Err(error) => {
+                failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+            }
+        }
+    });
+    match failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        Some(error) => Err(error),
+        None => Ok(wanted.len()),
+    }
+}
+
+fn send_one(job: &Job<'_>, deploy: &DeployId, file: &SiteFile) -> Result<(), LaneError> {
+    job.permit()?;
+    let content = job.inputs.read(&file.path)?;
+    job.netlify.upload(deploy, &file.path, content).map_err(|error| LaneError::Failed(format!("upload {}: {error}", file.path)))
+}
+
+/// Follows the deploy until it is ready under its permalink.
+fn wait_ready(job: &Job<'_>, id: &DeployId) -> Result<Deploy, LaneError> {
+    let started = job.now_ms();
+    loop {
+        let deploy = job.netlify.deploy(id)?;
+        if deploy.state.is_ready() {
+            return Ok(deploy);
+        }
+        if deploy.state.is_failed() {
+            return Err(failed(&deploy));
+        }
+        job.progress(Step::FrontendUpload, deploy.state.to_string());
+        within(job, started, "process the upload")?;
+        job.wait(poll_interval(job.world, Duration::from_millis(job.now_ms().saturating_sub(started))))?;
+    }
+}
+
+fn within(job: &Job<'_>, started_ms: u64, what: &str) -> Result<(), LaneError> {
+    let budget = job.target.policy.deploy_timeout;
+    if Duration::from_millis(job.now_ms().saturating_sub(started_ms)) < budget {
+        return Ok(());
+    }
+    Err(LaneError::Failed(format!("the provider did not {what} within {} s", budget.as_secs())))
+}
+
+fn failed(deploy: &Deploy) -> LaneError {
+    let said = deploy.error_message.as_deref().unwrap_or("without a message");
+    LaneError::Failed(format!("the provider ended the deploy {} in state {}: {said}", deploy.id, deploy.state))
+}
+
+/// Makes the proven deploy the public one.
+///
+/// # Errors
+/// When the provider refuses or its answer could not be learnt.
+pub fn publish(job: &Job<'_>, draft: &Draft) -> Result<(), LaneError> {
+    job.step(Step::FrontendPublish, || {
+        publish_deploy(job, "frontend.publish", &draft.deploy)?;
+        Ok(((), format!("{} is the published deploy", draft.deploy)))
+    })
+}
+
+/// Restores `deploy` as the published one, once per `key`; publishing a draft and undoing a publish are the same call.
+pub(super) fn publish_deploy(job: &Job<'_>, key: &str, deploy: &DeployId) -> Result<(), LaneError> {
+    job.permit()?;
+    let is_public = || -> anyhow::Result<bool> { Ok(job.netlify.published()?.is_some_and(|found| found == *deploy)) };
+    once(
+        job.world,
+        &job.run,
+        key,
+        deploy.clone(),
+        |_| Ok(if is_public()? { Probe::Found(deploy.clone()) } else { Probe::Absent }),
+        || match job.netlify.restore(deploy) {
+            Ok(_) => Attempt::Done(deploy.clone()),
+            Err(error) => attempt(error),
+        },
+    )?;
+    Ok(())
+}
+
+/// Proves that the public site is ours, byte for byte.
+///
+/// # Errors
+/// When it is not.
+pub fn verify_public(job: &Job<'_>, draft: &Draft) -> Result<(), LaneError> {
+    job.step(Step::FrontendVerify, || {
+        let published = job.netlify.published()?;
+        if published.as_ref() != Some(&draft.deploy) {
+            let found = published.map_or_else(|| "nothing".to_owned(), |id| id.to_string());
+            return Err(LaneError::Failed(format!("{found} is published, not {} (is publishing locked?)", draft.deploy)));
+        }
+        let checked = verify::site_serves(job, &verify::public(job), &draft.files)?;
+        Ok(((), checked))
+    })?;
+    job.lane(Lane::Frontend, LaneState::Verified, Some(&draft.deploy), Some(&job.target.site_url));
+    Ok(())
+}

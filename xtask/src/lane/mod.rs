@@ -1,0 +1,7 @@
+//! The lanes: straight-line code, one file per part of a release.
+
+pub mod backend;
+pub mod checks;
+pub mod frontend;
+pub mod undo;
+pub mod verify;

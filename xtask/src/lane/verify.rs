@@ -1,0 +1,163 @@
+//! Proof from outside: who answers, and with what bytes.
+
+use crate::event::Step;
+use crate::ids::Commit;
+use crate::inputs::SiteFile;
+use crate::job::{Job, LaneError};
+use crate::netlify::Deploy;
+use crate::service::{self, Identity, Service, SiteAddress};
+use std::time::Duration;
+
+/// What the site says of itself; generated for each release.
+pub const RELEASE_FILE: &str = ".well-known/tandem.json";
+
+/// Files fetched beside the release file and the entry page: enough to notice a half-finished upload, few enough to be quick.
+const SAMPLE: usize = 6;
+/// How long a published deploy may take to reach the edge that we ask.
+const EDGE_BUDGET: Duration = Duration::from_secs(30);
+/// After so many answers in a row that are not ours and healthy, waiting is over.
+const BAD_MAX: u32 = 60;
+/// Answers asked for in all: an endless alternation ends here.
+const PROBES_MAX: u32 = 240;
+
+/// One look at who answers.
+pub fn look(job: &Job<'_>, expected: &Commit) -> Identity {
+    Service::new(job.world, &job.target.service_url).identity(&job.config.backend.health, expected)
+}
+
+/// Asks until the service answered with `commit`, healthy, as often in a row as the policy says.
+///
+/// # Errors
+/// When it does not, or cannot be judged from outside.
+pub fn identity(job: &Job<'_>, step: Step, commit: &Commit) -> Result<String, LaneError> {
+    let policy = &job.target.policy;
+    let (mut good, mut bad, mut good_total) = (0, 0, 0);
+    let mut degraded = None;
+    let mut last = String::new();
+    for probe in 1..=PROBES_MAX {
+        match look(job, commit) {
+            Identity::Ours { warning } => {
+                good += 1;
+                good_total += 1;
+                bad = 0;
+                degraded = warning.or(degraded);
+            }
+            Identity::AuthWall => {
+                return Err(LaneError::Unverifiable(format!(
+                    "{}{} asks for a login, so the version cannot be proven from outside",
+                    job.target.service_url, job.config.backend.health
+                )));
+            }
+            other => {
+                good = 0;
+                bad += 1;
+                last = other.to_string();
+            }
+        }
+        if good >= policy.identity_consecutive {
+            if let Some(warning) = degraded {
+                job.warn(format!("the backend is healthy with a warning: {warning}"));
+            }
+            return Ok(format!("{} answered {good} times in a row", commit.short()));
+        }
+        if bad >= BAD_MAX {
+            return Err(LaneError::Failed(format!("expected {} to answer, but {last} ({bad} times in a row)", commit.short())));
+        }
+        job.progress(step, format!("{good} of {} in a row", policy.identity_consecutive));
+        if probe < PROBES_MAX {
+            job.wait(policy.identity_interval)?;
+        }
+    }
+    Err(LaneError::Failed(format!("the service is flapping: {good_total} of {PROBES_MAX} answers were good; the last bad one: {last}")))
+}
+
+/// Whether the service answers with `commit`, healthy, as often in a row as the policy says, without waiting for it to recover.
+///
+/// # Errors
+/// When the run was cancelled meanwhile.
+pub fn answers(job: &Job<'_>, commit: &Commit) -> Result<bool, LaneError> {
+    /// Two lost answers are a network's doing; more are the service's.
+    const TOLERATED: u32 = 2;
+    let (mut good, mut bad) = (0, 0);
+    while good < job.target.policy.identity_consecutive {
+        match look(job, commit) {
+            Identity::Ours { .. } => good += 1,
+            _ => {
+                good = 0;
+                bad += 1;
+            }
+        }
+        if bad > TOLERATED {
+            return Ok(false);
+        }
+        job.wait(job.target.policy.identity_interval)?;
+    }
+    Ok(true)
+}
+
+/// Where a draft answers.
+///
+/// # Errors
+/// When the provider gives it no address: the public site must not be taken for it.
+pub fn permalink(job: &Job<'_>, deploy: &Deploy) -> Result<SiteAddress, LaneError> {
+    let link = deploy.permalink().ok_or_else(|| LaneError::Failed(format!("the provider gives the deploy {} no address of its own, so it cannot be proven before it is public", deploy.id)))?;
+    Ok(SiteAddress::permalink(&job.target.site_url, &link))
+}
+
+/// Where the public site answers.
+pub fn public(job: &Job<'_>) -> SiteAddress {
+    SiteAddress::public(&job.target.site_url)
+}
+
+/// Fetches the release file, the entry page and a sample, and compares them with what was sent.
+///
+/// # Errors
+/// When something else is served.
+pub fn site_serves(job: &Job<'_>, address: &SiteAddress, files: &[SiteFile]) -> Result<String, LaneError> {
+    let wanted = sample(&job.config.frontend.entry, files);
+    let mut transformed = 0;
+    for file in &wanted {
+        if !serves(job, address, file)? {
+            transformed += 1;
+        }
+    }
+    let note = if transformed > 0 { format!(", {transformed} page(s) rewritten by the provider") } else { String::new() };
+    Ok(format!("{} files fetched and compared{note}", wanted.len()))
+}
+
+/// Whether the bytes are exactly ours; a page that the provider rewrites is tolerated when it is there at all.
+fn serves(job: &Job<'_>, address: &SiteAddress, file: &SiteFile) -> Result<bool, LaneError> {
+    let started = job.now_ms();
+    loop {
+        let fetched = service::site_file(job.world, address, &file.path);
+        let problem = match fetched {
+            Ok(found) if found.sha1 == file.sha1 => return Ok(true),
+            Ok(found) if found.status == 200 && is_page(&file.path) => return Ok(false),
+            Ok(found) => {
+                let age = found.age_s.map(|age| format!(", cached for {age} s")).unwrap_or_default();
+                format!("status {}, content {}{age}", found.status, found.sha1)
+            }
+            Err(error) => error.to_string(),
+        };
+        if Duration::from_millis(job.now_ms().saturating_sub(started)) >= EDGE_BUDGET {
+            return Err(LaneError::Failed(format!("{address} does not serve {} as it was sent: {problem}, expected content {}", file.path, file.sha1)));
+        }
+        job.wait(Duration::from_secs(1))?;
+    }
+}
+
+fn is_page(path: &str) -> bool {
+    path.ends_with(".html") || path.ends_with(".htm")
+}
+
+/// The release file first: it proves the identity, the rest proves completeness.
+fn sample<'a>(entry: &str, files: &'a [SiteFile]) -> Vec<&'a SiteFile> {
+    // Files that the provider reads instead of serving.
+    let served = |file: &&SiteFile| !matches!(file.path.as_str(), "_headers" | "_redirects" | "netlify.toml");
+    let mut wanted: Vec<&SiteFile> = files.iter().filter(|file| file.path == RELEASE_FILE || file.path == entry).collect();
+    wanted.sort_by_key(|file| file.path != RELEASE_FILE);
+    let others: Vec<&SiteFile> = files.iter().filter(served).filter(|file| file.path != RELEASE_FILE && file.path != entry).collect();
+    let stride = others.len().div_ceil(SAMPLE).max(1);
+    wanted.extend(others.into_iter().step_by(stride));
+    wanted
+}

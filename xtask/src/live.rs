@@ -1,0 +1,108 @@
+//! The record of what is live: what a release leaves on its ref, and what the next one starts from.
+
+use crate::changes::manifest::Manifest;
+use crate::ids::{Commit, DeployId, EnvironmentName, Lane, Oid, ReleaseId, RunId};
+use crate::refs::{Files, RefValue};
+use anyhow::{Context as _, Result};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The name of the file that holds the record.
+const RECORD_FILE: &str = "release.json";
+
+/// What is live of one lane.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LiveLane {
+    /// The commit that it was built from.
+    pub commit: Commit,
+    /// The provider's id.
+    pub deploy_id: DeployId,
+    /// The release that put it there.
+    pub release: ReleaseId,
+    /// Digest of its manifest.
+    pub digest: String,
+}
+
+/// What is live.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LiveRecord {
+    /// The newest release.
+    pub release: ReleaseId,
+    /// The run that made it.
+    pub run: RunId,
+    /// `deploy` or `rollback`.
+    pub command: String,
+    /// The commit that was released.
+    pub commit: Commit,
+    /// First line of its message.
+    pub subject: String,
+    /// Wall clock, milliseconds since the Unix epoch.
+    pub created_ms: i64,
+    /// Who or what released it.
+    pub by: String,
+    /// The lanes that are live.
+    pub lanes: BTreeMap<Lane, LiveLane>,
+    /// Migrations that the release brought.
+    pub migrations: Vec<String>,
+    /// A recorded override.
+    #[serde(default)]
+    pub override_reason: Option<String>,
+}
+
+/// The record, the manifests beside it, and the ref's commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Live {
+    /// The ref's commit: what the next compare-and-swap expects.
+    pub oid: Oid,
+    /// The record.
+    pub record: LiveRecord,
+    /// What each lane consists of.
+    pub manifests: BTreeMap<Lane, Manifest>,
+}
+
+/// The ref that says what is live.
+pub fn live_ref(environment: &EnvironmentName) -> String {
+    format!("refs/tandem/{environment}/live")
+}
+
+/// The ref that says who may change it.
+pub fn lease_ref(environment: &EnvironmentName) -> String {
+    format!("refs/tandem/{environment}/lease")
+}
+
+impl Live {
+    /// Reads what the ref holds.
+    ///
+    /// # Errors
+    /// When it is not a record that this program understands.
+    pub fn parse(value: &RefValue) -> Result<Self> {
+        let record = value.files.get(RECORD_FILE).with_context(|| format!("the live record {} has no {RECORD_FILE}", value.oid))?;
+        let record: LiveRecord = serde_json::from_slice(record).with_context(|| format!("read the live record {}", value.oid))?;
+        let manifests = Lane::ALL
+            .into_iter()
+            .filter_map(|lane| {
+                // A manifest that cannot be read is as good as none: the lane runs.
+                let manifest = Manifest::decode(value.files.get(&manifest_file(lane))?).ok()?;
+                Some((lane, manifest))
+            })
+            .collect();
+        Ok(Self { oid: value.oid.clone(), record, manifests })
+    }
+}
+
+/// The files of the ref's next commit.
+///
+/// # Errors
+/// When the record cannot be written as JSON, which would be a fault of this program.
+pub fn files(record: &LiveRecord, manifests: &BTreeMap<Lane, Manifest>) -> Result<Files> {
+    let mut files = Files::new();
+    files.insert(RECORD_FILE.to_owned(), serde_json::to_vec_pretty(record)?);
+    for (lane, manifest) in manifests {
+        files.insert(manifest_file(*lane), manifest.encode());
+    }
+    Ok(files)
+}
+
+fn manifest_file(lane: Lane) -> String {
+    format!("{lane}.manifest")
+}

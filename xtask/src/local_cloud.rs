@@ -1,0 +1,117 @@
+//! The local cloud seen from the command line: what it is told about the project, and what it says about itself.
+
+use crate::cli::app::Project;
+use crate::config::{Config, LocalCloud, Rule};
+use crate::credentials::{CredentialName, Credentials};
+use crate::ids::{ServiceId, SiteId};
+use anyhow::{Context as _, Result};
+use cloud::daemon::{self, Running};
+use cloud::{Disk, ServiceSettings, Settings, SiteSettings};
+use std::path::{Path, PathBuf};
+
+/// The hidden command that is the cloud's own process.
+pub const SERVE_COMMAND: [&str; 2] = ["cloud", "serve"];
+
+/// Where the cloud keeps its state.
+pub fn state_dir(project: &Project) -> PathBuf {
+    project.state_dir.join("cloud")
+}
+
+/// The running cloud, when there is one.
+///
+/// # Errors
+/// When its state cannot be read.
+pub fn find(project: &Project) -> Result<Option<Running>> {
+    daemon::find(&state_dir(project))
+}
+
+/// The running cloud, told what the project looks like now; started when there is none.
+///
+/// # Errors
+/// When it cannot be started or does not take its settings.
+pub fn ensure(project: &Project, port: Option<u16>) -> Result<Running> {
+    let settings = settings(project, port);
+    let dir = state_dir(project);
+    let exe = std::env::current_exe().context("find this program")?;
+    let mut command = vec![exe.into_os_string()];
+    command.extend(SERVE_COMMAND.map(Into::into));
+    command.push(dir.clone().into_os_string());
+    daemon::start(&command, &dir, &settings)
+}
+
+fn settings(project: &Project, port: Option<u16>) -> Settings {
+    let Config { project: name, backend, .. } = &project.config;
+    Settings {
+        project: name.clone(),
+        repo_dir: absolute(&project.root),
+        git_dir: Some(absolute(project.git.private_dir())),
+        site: SiteSettings { name: name.clone() },
+        service: ServiceSettings {
+            name: format!("{name}-backend"),
+            build_command: backend.local_build().to_owned(),
+            start_command: backend.local_start().to_owned(),
+            artifacts: backend.local.artifacts.clone(),
+            cache: backend.local.cache.clone(),
+            build_filter: plain_paths(&project.config),
+            health_check_path: backend.health.clone(),
+            disk: backend.disk.as_ref().map(|disk| Disk { name: disk.name.clone(), mount_path: disk.mount_path.clone() }),
+            env: backend.local_env(),
+            admin_token_env: CredentialName::TandemAdminToken.variable().to_owned(),
+            max_shutdown_delay_s: u32::try_from(backend.max_shutdown_delay_s).unwrap_or(30),
+            ..ServiceSettings::default()
+        },
+        port,
+        ..Settings::new(name, absolute(&project.root))
+    }
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    fs_err::canonicalize(path).unwrap_or_else(|_| path.to_owned())
+}
+
+/// The lane's patterns where they are folders or plain files, so that an earlier build can be found again. A filter that is more
+/// than that means: the whole tree decides.
+fn plain_paths(config: &Config) -> Vec<String> {
+    let mut paths = Vec::new();
+    for rule in &config.backend.paths {
+        let Rule::Pattern(text) = rule else { return Vec::new() };
+        let path = text.strip_suffix("/**").unwrap_or(text);
+        if path.contains(['*', '?', '[', '{', '(', '!']) {
+            return Vec::new();
+        }
+        paths.push(path.to_owned());
+    }
+    paths
+}
+
+/// What the cloud says about itself, in the configuration's terms.
+pub fn address(running: &Running) -> LocalCloud {
+    LocalCloud {
+        netlify_api: format!("{}/api/v1", running.api_url),
+        render_api: format!("{}/v1/", running.api_url),
+        site_id: SiteId(running.site_id.clone()),
+        service_id: ServiceId(running.service_id.clone()),
+        site_url: running.site_url.clone(),
+        service_url: running.service_url.clone(),
+    }
+}
+
+/// The cloud makes its own credentials; the user's never go there.
+pub fn use_credentials(credentials: &mut Credentials, running: &Running) {
+    credentials.use_local(CredentialName::NetlifyAuthToken, running.netlify_token.clone());
+    credentials.use_local(CredentialName::RenderApiKey, running.render_key.clone());
+    credentials.use_local(CredentialName::TandemAdminToken, running.admin_token.clone());
+    credentials.use_local(CredentialName::SlackWebhookUrl, running.slack_url.clone());
+    credentials.forget(CredentialName::GithubToken);
+}
+
+/// The last lines that the cloud and the backend wrote.
+///
+/// # Errors
+/// When there are none yet.
+pub fn logs(project: &Project, lines: usize) -> Result<String> {
+    let path = state_dir(project).join(daemon::LOG);
+    let text = fs_err::read_to_string(&path).context("the local cloud has written nothing yet (hint: `cargo xtask cloud up` starts it)")?;
+    let skip = text.lines().count().saturating_sub(lines);
+    Ok(text.lines().skip(skip).flat_map(|line| [line, "\n"]).collect())
+}

@@ -1,0 +1,736 @@
+//! Netlify's API as the frontend lane needs it. A deploy's `title` is our idempotency key: the API has none of its own.
+//!
+//! Every field of an answer may be null or absent on the real service, and states may appear that no document names.
+
+use crate::http::wire::{lenient, or_default, states};
+use crate::http::{Api, ApiError, Page, rfc3339_ms, url};
+use crate::ids::{Commit, DeployId, SiteId};
+use crate::world::Limits;
+use http::Method;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
+
+states!(
+    /// Where a deploy stands.
+    DeployState {
+        /// Created, nothing known about its files.
+        New = "new",
+        /// Somebody must allow this build.
+        PendingReview = "pending_review",
+        /// The build was allowed.
+        Accepted = "accepted",
+        /// The build was not allowed.
+        Rejected = "rejected",
+        /// Waits for a builder.
+        Enqueued = "enqueued",
+        /// Netlify builds it.
+        Building = "building",
+        /// Waits for files of ours.
+        Uploading = "uploading",
+        /// Has all files.
+        Uploaded = "uploaded",
+        /// Compares a long list of files.
+        Preparing = "preparing",
+        /// Knows which files are missing.
+        Prepared = "prepared",
+        /// Works on the files.
+        Processing = "processing",
+        /// Answers under its permalink.
+        Processed = "processed",
+        /// Answers everywhere it should.
+        Ready = "ready",
+        /// An older word for the public deploy.
+        Current = "current",
+        /// An older word for a formerly public deploy.
+        Old = "old",
+        /// Failed or cancelled; `error_message` tells.
+        Error = "error",
+        /// Netlify tries again by itself.
+        Retrying = "retrying",
+    }
+);
+
+impl DeployState {
+    /// Whether it is complete and can be, or is, public.
+    pub fn is_ready(&self) -> bool {
+        matches!(self, Self::Ready | Self::Current | Self::Old)
+    }
+
+    /// Whether it will never be complete.
+    pub fn is_failed(&self) -> bool {
+        matches!(self, Self::Error | Self::Rejected)
+    }
+
+    /// Whether a list of files given to it may still be under comparison, so that its `required` says nothing yet.
+    pub fn is_preparing(&self) -> bool {
+        let compared = matches!(
+            self,
+            Self::Prepared | Self::Uploading | Self::Uploaded | Self::Processing | Self::Processed
+        );
+        !compared && !self.is_ready() && !self.is_failed()
+    }
+}
+
+/// One deploy. Only the id is certain.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deploy {
+    /// Its id.
+    pub id: DeployId,
+    /// Where it stands.
+    #[serde(default, deserialize_with = "or_default")]
+    pub state: DeployState,
+    /// The site's name.
+    #[serde(default, deserialize_with = "lenient")]
+    pub name: Option<String>,
+    /// Our name for it.
+    #[serde(default, deserialize_with = "lenient")]
+    pub title: Option<String>,
+    /// `production`, `deploy-preview` or `branch-deploy`.
+    #[serde(default, deserialize_with = "lenient")]
+    pub context: Option<String>,
+    /// The branch that it was built from or named after.
+    #[serde(default, deserialize_with = "lenient")]
+    pub branch: Option<String>,
+    /// The commit that it was built from; none for most uploads.
+    #[serde(default, deserialize_with = "lenient")]
+    pub commit_ref: Option<Commit>,
+    /// Whether it was created as a draft.
+    #[serde(default, deserialize_with = "lenient")]
+    pub draft: Option<bool>,
+    /// Whether the site's publishing is stopped at this deploy.
+    #[serde(default, deserialize_with = "lenient")]
+    pub locked: Option<bool>,
+    /// Whether Netlify decided that nothing had to be built.
+    #[serde(default, deserialize_with = "lenient")]
+    pub skipped: Option<bool>,
+    /// Why it failed.
+    #[serde(default, deserialize_with = "lenient")]
+    pub error_message: Option<String>,
+    /// SHA-1 digests that Netlify wants from us.
+    #[serde(default, deserialize_with = "lenient")]
+    pub required: Option<Vec<String>>,
+    /// RFC 3339.
+    #[serde(default, deserialize_with = "lenient")]
+    pub created_at: Option<String>,
+    /// RFC 3339; none when it never was public.
+    #[serde(default, deserialize_with = "lenient")]
+    pub published_at: Option<String>,
+    /// The site's public address.
+    #[serde(default, deserialize_with = "lenient")]
+    pub ssl_url: Option<String>,
+    /// The address of this deploy alone, with TLS.
+    #[serde(default, deserialize_with = "lenient")]
+    pub deploy_ssl_url: Option<String>,
+    /// The address of this deploy alone.
+    #[serde(default, deserialize_with = "lenient")]
+    pub deploy_url: Option<String>,
+    /// Where a person can look at it.
+    #[serde(default, deserialize_with = "lenient")]
+    pub admin_url: Option<String>,
+}
+
+impl Deploy {
+    /// See [`DeployState::is_ready`].
+    pub fn is_ready(&self) -> bool {
+        self.state.is_ready()
+    }
+
+    /// See [`DeployState::is_failed`].
+    pub fn is_failed(&self) -> bool {
+        self.state.is_failed()
+    }
+
+    /// The address under which this deploy alone answers.
+    ///
+    /// A provider on loopback has one address for everything and chooses by host name; such a name is made below `localhost`, and
+    /// [`SiteAddress::permalink`](crate::service::SiteAddress::permalink) knows how to reach it.
+    pub fn permalink(&self) -> Option<String> {
+        let own = self.deploy_ssl_url.as_ref().or(self.deploy_url.as_ref())?;
+        if self.ssl_url.as_ref() != Some(own) {
+            return Some(own.clone());
+        }
+        let name = self.name.as_ref()?;
+        Some(format!("http://{}--{name}.localhost", self.id))
+    }
+
+    /// When it was created, milliseconds since the Unix epoch.
+    pub fn created_ms(&self) -> Option<i64> {
+        rfc3339_ms(self.created_at.as_deref()?)
+    }
+
+    /// When it became public, milliseconds since the Unix epoch.
+    pub fn published_ms(&self) -> Option<i64> {
+        rfc3339_ms(self.published_at.as_deref()?)
+    }
+}
+
+/// The site, as far as a release looks at it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Site {
+    /// Its id.
+    pub id: SiteId,
+    /// Its name: the first part of its `netlify.app` host.
+    #[serde(default, deserialize_with = "lenient")]
+    pub name: Option<String>,
+    /// Its public address.
+    #[serde(default, deserialize_with = "lenient")]
+    pub url: Option<String>,
+    /// Its public address with TLS.
+    #[serde(default, deserialize_with = "lenient")]
+    pub ssl_url: Option<String>,
+    /// Where a person can look at it.
+    #[serde(default, deserialize_with = "lenient")]
+    pub admin_url: Option<String>,
+    /// What is public now.
+    #[serde(default, deserialize_with = "lenient")]
+    pub published_deploy: Option<Deploy>,
+    /// How Netlify builds it, when it does.
+    #[serde(default, deserialize_with = "or_default")]
+    pub build_settings: BuildSettings,
+    /// Whether production refuses deploys that no git push made.
+    #[serde(default, deserialize_with = "lenient")]
+    pub prevent_non_git_prod_deploys: Option<bool>,
+}
+
+impl Site {
+    /// The id of what is public now.
+    pub fn published_id(&self) -> Option<&DeployId> {
+        self.published_deploy.as_ref().map(|deploy| &deploy.id)
+    }
+
+    /// Whether publishing is stopped: a finished deploy does not become public by itself.
+    pub fn is_locked(&self) -> bool {
+        self.published_deploy
+            .as_ref()
+            .and_then(|deploy| deploy.locked)
+            .unwrap_or(false)
+    }
+
+    /// Whether a push to git makes Netlify build and publish by itself.
+    pub fn builds_on_push(&self) -> bool {
+        let settings = &self.build_settings;
+        settings.repo_url.is_some() && !settings.stop_builds.unwrap_or(false)
+    }
+}
+
+/// A site's tie to a git repository.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuildSettings {
+    /// The repository.
+    #[serde(default, deserialize_with = "lenient")]
+    pub repo_url: Option<String>,
+    /// The branch whose pushes are published.
+    #[serde(default, deserialize_with = "lenient")]
+    pub repo_branch: Option<String>,
+    /// Whether builds are switched off.
+    #[serde(default, deserialize_with = "lenient")]
+    pub stop_builds: Option<bool>,
+}
+
+/// One file of the public deploy.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+struct FileEntry {
+    path: String,
+    sha: String,
+}
+
+/// A page of deploys, newest first.
+#[derive(Clone, Debug)]
+pub struct DeployPage {
+    /// The deploys.
+    pub deploys: Vec<Deploy>,
+    /// Whether older ones follow.
+    pub has_next: bool,
+}
+
+/// The API's own maximum.
+const PER_PAGE: usize = 100;
+/// How far back a deploy is looked for: five pages, or several days of the 100 deploys a day that Netlify allows.
+const SEARCH_PAGES_MAX: usize = 5;
+/// Netlify's limit of 54,000 files in a folder, by pages.
+const FILE_PAGES_MAX: usize = 600;
+/// Longer lists are compared in the background, as Netlify's own client asks for.
+const ASYNC_FILES_MIN: usize = 101;
+
+/// One site through Netlify's API.
+#[derive(Clone)]
+pub struct Netlify<'a> {
+    api: Api<'a>,
+    site: SiteId,
+}
+
+impl<'a> Netlify<'a> {
+    /// `api` has Netlify's base, `/api/v1` included.
+    pub fn new(api: Api<'a>, site: SiteId) -> Self {
+        Self { api, site }
+    }
+
+    /// The same site, no call lasting beyond `deadline_ms` of the monotonic clock.
+    #[must_use]
+    pub fn until(&self, deadline_ms: u64) -> Self {
+        Self {
+            api: self.api.until(deadline_ms),
+            site: self.site.clone(),
+        }
+    }
+
+    fn at(&self, rest: &str) -> String {
+        format!("/sites/{}{rest}", url::segment(self.site.as_str()))
+    }
+
+    /// The site and what is public on it.
+    ///
+    /// # Errors
+    /// When it cannot be read, or what answers is no site.
+    pub fn site(&self) -> Result<Site, ApiError> {
+        self.api.get_json(&self.at(""))
+    }
+
+    /// The id of what is public now.
+    ///
+    /// # Errors
+    /// As for [`Netlify::site`].
+    pub fn published(&self) -> Result<Option<DeployId>, ApiError> {
+        Ok(self.site()?.published_id().cloned())
+    }
+
+    /// Creates an empty deploy. Whether it is a draft is decided here and never again; with `branch` it is published under
+    /// that name only.
+    ///
+    /// # Errors
+    /// In doubt, [`Netlify::find_by_title`] tells whether it was created.
+    pub fn create_deploy(
+        &self,
+        title: &str,
+        draft: bool,
+        branch: Option<&str>,
+    ) -> Result<Deploy, ApiError> {
+        let mut body = json!({"draft": draft});
+        if let Some(branch) = branch {
+            body["branch"] = json!(branch);
+        }
+        let path = self.at("/deploys") + &url::query(&[("title", title)]);
+        let response = self.api.send_once(Method::POST, &path, Some(&body))?;
+        self.api.decode(Method::POST, &path, &response)
+    }
+
+    /// Says which files the deploy consists of. While the answer [is preparing](DeployState::is_preparing), a long list is being
+    /// compared and [`Netlify::deploy`] brings the `required` digests later.
+    ///
+    /// # Errors
+    /// When the list was refused or no answer came.
+    pub fn set_files(
+        &self,
+        deploy: &DeployId,
+        files: &BTreeMap<String, String>,
+        commit: Option<&Commit>,
+    ) -> Result<Deploy, ApiError> {
+        let in_background = files.len() >= ASYNC_FILES_MIN;
+        let commit = commit.map(|commit| ("commit_ref", commit.as_str()));
+        let path = self.deploy_path(deploy) + &url::query(commit.as_slice());
+        // No `draft`: some clients send false here for drafts too, and creation alone decides.
+        self.api
+            .put_json(&path, &json!({"files": files, "async": in_background}))
+    }
+
+    /// Uploads one file; Netlify accepts it again and again.
+    ///
+    /// # Errors
+    /// A rejection with status 422 means that the bytes are not those of the digest in the list.
+    pub fn upload(&self, deploy: &DeployId, path: &str, bytes: Vec<u8>) -> Result<(), ApiError> {
+        let path = format!(
+            "/deploys/{}/files/{}",
+            url::segment(deploy.as_str()),
+            url::path(path)
+        );
+        self.api
+            .put_idempotent(&path, bytes, "application/octet-stream", Limits::UPLOAD)?;
+        Ok(())
+    }
+
+    fn deploy_path(&self, id: &DeployId) -> String {
+        self.at(&format!("/deploys/{}", url::segment(id.as_str())))
+    }
+
+    /// One deploy.
+    ///
+    /// # Errors
+    /// When it cannot be read; deploys are deleted by Netlify after 30 days or more.
+    pub fn deploy(&self, id: &DeployId) -> Result<Deploy, ApiError> {
+        self.api.get_json(&self.deploy_path(id))
+    }
+
+    /// A page of deploys, newest first; `page` counts from 1.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn list_deploys(&self, page: usize) -> Result<DeployPage, ApiError> {
+        self.list(page, &[])
+    }
+
+    fn list(&self, page: usize, filter: &[(&str, &str)]) -> Result<DeployPage, ApiError> {
+        let (page, per_page) = (page.to_string(), PER_PAGE.to_string());
+        let mut pairs = filter.to_vec();
+        pairs.extend([("page", page.as_str()), ("per_page", &per_page)]);
+        let path = self.at("/deploys") + &url::query(&pairs);
+        let page: Page<Vec<Deploy>> = self.api.get_page(&path)?;
+        let has_next = page.has_next().unwrap_or(page.value.len() >= PER_PAGE);
+        Ok(DeployPage {
+            deploys: page.value,
+            has_next,
+        })
+    }
+
+    /// The newest deploy of that title.
+    ///
+    /// # Errors
+    /// When the list cannot be read; that is never the same as "none".
+    pub fn find_by_title(&self, title: &str) -> Result<Option<Deploy>, ApiError> {
+        self.find(&[], |deploy| deploy.title.as_deref() == Some(title))
+    }
+
+    /// The newest deploy that Netlify itself built from a commit of `branch`, in any state.
+    ///
+    /// # Errors
+    /// As for [`Netlify::find_by_title`].
+    pub fn find_by_commit(
+        &self,
+        commit: &Commit,
+        branch: &str,
+    ) -> Result<Option<Deploy>, ApiError> {
+        self.find(&[("branch", branch)], |deploy| {
+            deploy.commit_ref.as_ref() == Some(commit)
+        })
+    }
+
+    fn find(
+        &self,
+        filter: &[(&str, &str)],
+        wanted: impl Fn(&Deploy) -> bool,
+    ) -> Result<Option<Deploy>, ApiError> {
+        let mut seen = BTreeSet::new();
+        for page in 1..=SEARCH_PAGES_MAX {
+            let page = self.list(page, filter)?;
+            if let Some(found) = page.deploys.iter().find(|deploy| wanted(deploy)) {
+                return Ok(Some(found.clone()));
+            }
+            // A server that does not page sends the first page for ever.
+            let brings_new = page
+                .deploys
+                .into_iter()
+                .map(|deploy| seen.insert(deploy.id))
+                .fold(false, |any, new| any | new);
+            if !page.has_next || !brings_new {
+                break;
+            }
+        }
+        Ok(None)
+    }
+
+    /// Makes an existing deploy the public one, at once and without an upload.
+    ///
+    /// # Errors
+    /// In doubt, [`Netlify::site`] tells what is public.
+    pub fn restore(&self, id: &DeployId) -> Result<Deploy, ApiError> {
+        self.act(&(self.deploy_path(id) + "/restore"))
+    }
+
+    /// Cancels a deploy that is not complete.
+    ///
+    /// # Errors
+    /// In doubt, [`Netlify::deploy`] tells its state.
+    pub fn cancel(&self, id: &DeployId) -> Result<Deploy, ApiError> {
+        self.act(&format!("/deploys/{}/cancel", url::segment(id.as_str())))
+    }
+
+    /// Stops publishing: `id` stays public until [`Netlify::unlock`] or a restore.
+    ///
+    /// # Errors
+    /// In doubt, [`Netlify::site`] tells.
+    pub fn lock(&self, id: &DeployId) -> Result<Deploy, ApiError> {
+        self.act(&format!("/deploys/{}/lock", url::segment(id.as_str())))
+    }
+
+    /// Lets new deploys become public again.
+    ///
+    /// # Errors
+    /// In doubt, [`Netlify::site`] tells.
+    pub fn unlock(&self, id: &DeployId) -> Result<Deploy, ApiError> {
+        self.act(&format!("/deploys/{}/unlock", url::segment(id.as_str())))
+    }
+
+    fn act(&self, path: &str) -> Result<Deploy, ApiError> {
+        let response = self.api.send_once(Method::POST, path, None)?;
+        self.api.decode(Method::POST, path, &response)
+    }
+
+    /// The SHA-1 of every file that is public now, by path without a leading slash.
+    ///
+    /// # Errors
+    /// When the list cannot be read to its end.
+    pub fn site_files(&self) -> Result<BTreeMap<String, String>, ApiError> {
+        let mut files = BTreeMap::new();
+        for page in 1..=FILE_PAGES_MAX {
+            let path = self.at("/files")
+                + &url::query(&[
+                    ("page", &page.to_string()),
+                    ("per_page", &PER_PAGE.to_string()),
+                ]);
+            let answer: Page<Vec<FileEntry>> = self.api.get_page(&path)?;
+            let has_next = answer.has_next();
+            let known = files.len();
+            files.extend(
+                answer
+                    .value
+                    .into_iter()
+                    .map(|file| (file.path.trim_start_matches('/').to_owned(), file.sha)),
+            );
+            if has_next == Some(false) || files.len() == known {
+                return Ok(files);
+            }
+        }
+        Err(self.api.incomplete(
+            Method::GET,
+            &self.at("/files"),
+            "its list of files has no end",
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::script::{Script, answer, answer_with, fault};
+    use crate::world::SendErrorKind;
+
+    const BASE: &str = "https://api.netlify.example/api/v1";
+
+    fn netlify(world: &Script) -> Netlify<'_> {
+        Netlify::new(Api::new(world, "Netlify", BASE, None), SiteId::from("s1"))
+    }
+
+    #[test]
+    fn a_draft_is_created_under_its_title() {
+        let world = Script::new([answer(200, r#"{"id":"d1","state":"new","required":null}"#)]);
+        let deploy = netlify(&world)
+            .create_deploy("run 1/frontend", true, None)
+            .unwrap();
+        assert_eq!(
+            (deploy.id.as_str(), &deploy.state),
+            ("d1", &DeployState::New)
+        );
+        assert_eq!(
+            world.sent(),
+            [format!(
+                "POST {BASE}/sites/s1/deploys?title=run%201%2Ffrontend"
+            )]
+        );
+        assert_eq!(world.body(0), r#"{"draft":true}"#);
+    }
+
+    #[test]
+    fn a_deploy_without_an_id_is_a_doubt() {
+        for body in [r#"{"state":"new"}"#, r#"{"id":null}"#, "<html>", "[]"] {
+            let world = Script::new([answer(201, body)]);
+            let error = netlify(&world).create_deploy("t", true, None).unwrap_err();
+            assert!(!error.is_definite_no(), "{body}: {error}");
+        }
+    }
+
+    #[test]
+    fn null_fields_unknown_states_and_odd_types_are_read() {
+        let body = r#"{"id":"d1","state":"warming","title":null,"locked":"?","review_id":7,"summary":{"a":[]}}"#;
+        let deploy: Deploy = serde_json::from_str(body).unwrap();
+        assert_eq!(deploy.state, DeployState::Unknown("warming".to_owned()));
+        assert!(!deploy.is_ready() && !deploy.is_failed());
+        assert_eq!((deploy.title.as_ref(), deploy.locked), (None, None));
+        // What the journal keeps must come back the same.
+        let kept = serde_json::to_string(&deploy).unwrap();
+        assert_eq!(serde_json::from_str::<Deploy>(&kept).unwrap(), deploy);
+    }
+
+    #[test]
+    fn a_short_list_of_files_is_compared_at_once() {
+        let world = Script::new([answer(
+            200,
+            r#"{"id":"d1","state":"uploading","required":["aa"]}"#,
+        )]);
+        let files = BTreeMap::from([("a b.txt".to_owned(), "aa".to_owned())]);
+        let commit = Commit::from("abc");
+        let deploy = netlify(&world)
+            .set_files(&DeployId::from("d1"), &files, Some(&commit))
+            .unwrap();
+        assert_eq!(deploy.required, Some(vec!["aa".to_owned()]));
+        assert_eq!(
+            world.sent(),
+            [format!("PUT {BASE}/sites/s1/deploys/d1?commit_ref=abc")]
+        );
+        assert_eq!(world.body(0), r#"{"async":false,"files":{"a b.txt":"aa"}}"#);
+    }
+
+    #[test]
+    fn a_long_list_is_compared_in_the_background() {
+        let files = (0..101)
+            .map(|n| (format!("{n}"), format!("{n:040x}")))
+            .collect();
+        let world = Script::new([answer(
+            200,
+            r#"{"id":"d1","state":"preparing","required":[]}"#,
+        )]);
+        let deploy = netlify(&world)
+            .set_files(&DeployId::from("d1"), &files, None)
+            .unwrap();
+        assert!(deploy.state.is_preparing());
+        assert!(world.body(0).contains(r#""async":true"#));
+        for (word, preparing) in [
+            ("new", true),
+            ("warming", true),
+            ("prepared", false),
+            ("uploading", false),
+            ("ready", false),
+            ("error", false),
+        ] {
+            assert_eq!(
+                DeployState::from(word.to_owned()).is_preparing(),
+                preparing,
+                "{word}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_permalink_is_the_deploys_own_address_or_a_name_on_loopback() {
+        let deploy = |own: &str| -> Deploy {
+            serde_json::from_value(json!({"id": "d1", "name": "shop", "ssl_url": "http://127.0.0.1:8080", "deploy_ssl_url": own})).unwrap()
+        };
+        assert_eq!(
+            deploy("https://d1--shop.netlify.app")
+                .permalink()
+                .as_deref(),
+            Some("https://d1--shop.netlify.app")
+        );
+        assert_eq!(
+            deploy("http://127.0.0.1:8080").permalink().as_deref(),
+            Some("http://d1--shop.localhost")
+        );
+        assert_eq!(
+            serde_json::from_str::<Deploy>(r#"{"id":"d1"}"#)
+                .unwrap()
+                .permalink(),
+            None
+        );
+    }
+
+    #[test]
+    fn uploads_are_encoded_and_repeated() {
+        let world = Script::new([
+            answer(500, ""),
+            fault(SendErrorKind::Unknown),
+            answer(200, "{}"),
+        ]);
+        netlify(&world)
+            .upload(&DeployId::from("d1"), "/sub/\u{e4} #1.txt", b"x".to_vec())
+            .unwrap();
+        let sent = format!("PUT {BASE}/deploys/d1/files/sub/%C3%A4%20%231.txt");
+        assert_eq!(world.sent(), [sent.clone(), sent.clone(), sent]);
+
+        let world = Script::new([answer(422, r#"{"code":422,"message":"did not match"}"#)]);
+        let error = netlify(&world)
+            .upload(&DeployId::from("d1"), "a", Vec::new())
+            .unwrap_err();
+        assert!(
+            matches!(&error, ApiError::Rejected { status: 422, message, .. } if message == "did not match")
+        );
+    }
+
+    fn page(
+        ids: std::ops::Range<usize>,
+        link: &str,
+    ) -> Result<crate::world::Response, crate::world::SendError> {
+        let deploys: Vec<_> = ids
+            .map(|n| json!({"id": format!("d{n}"), "title": format!("t{n}")}))
+            .collect();
+        answer_with(
+            200,
+            &[("link", link)],
+            &serde_json::to_string(&deploys).unwrap(),
+        )
+    }
+
+    #[test]
+    fn a_deploy_is_found_by_title_on_a_later_page() {
+        let next = "<x>; rel=\"next\"";
+        let world = Script::new([page(0..2, next), page(2..4, next)]);
+        let found = netlify(&world).find_by_title("t3").unwrap();
+        assert_eq!(found.map(|deploy| deploy.id), Some(DeployId::from("d3")));
+
+        let world = Script::new([page(0..2, next), page(2..4, "<x>; rel=\"prev\"")]);
+        assert_eq!(netlify(&world).find_by_title("t9").unwrap(), None);
+    }
+
+    #[test]
+    fn a_list_that_goes_in_circles_ends() {
+        let next = "<x>; rel=\"next\"";
+        let world = Script::new([page(0..2, next), page(0..2, next), page(0..2, next)]);
+        assert_eq!(netlify(&world).find_by_title("t9").unwrap(), None);
+        assert_eq!(world.left(), 1);
+    }
+
+    #[test]
+    fn a_list_that_cannot_be_read_is_not_an_empty_list() {
+        let world = Script::new(vec![answer(502, ""); 4]);
+        assert!(netlify(&world).find_by_title("t").is_err());
+    }
+
+    #[test]
+    fn publishing_is_never_repeated_blindly() {
+        let world = Script::new([answer(500, "")]);
+        assert!(matches!(
+            netlify(&world).restore(&DeployId::from("d1")),
+            Err(ApiError::InDoubt(_))
+        ));
+        let world = Script::new([answer(201, r#"{"id":"d1","state":"ready"}"#)]);
+        assert!(
+            netlify(&world)
+                .restore(&DeployId::from("d1"))
+                .unwrap()
+                .is_ready()
+        );
+        assert_eq!(
+            world.sent(),
+            [format!("POST {BASE}/sites/s1/deploys/d1/restore")]
+        );
+    }
+
+    #[test]
+    fn public_files_are_read_to_the_end() {
+        let file = |path: &str, sha: &str| {
+            format!(r#"{{"id":"{path}","path":"{path}","sha":"{sha}","size":1}}"#)
+        };
+        let world = Script::new([
+            answer(200, &format!("[{},{}]", file("/a", "1"), file("/b", "2"))),
+            answer(200, &format!("[{}]", file("c", "3"))),
+            answer(200, "[]"),
+        ]);
+        let files = netlify(&world).site_files().unwrap();
+        assert_eq!(
+            files,
+            [("a", "1"), ("b", "2"), ("c", "3")]
+                .map(|(path, sha)| (path.to_owned(), sha.to_owned()))
+                .into()
+        );
+    }
+
+    #[test]
+    fn a_site_tells_what_is_public_and_who_publishes() {
+        let body = r#"{"id":"s1","published_deploy":{"id":"d9","locked":true},"build_settings":{"repo_url":"https://git.example/x","stop_builds":null}}"#;
+        let site: Site = serde_json::from_str(body).unwrap();
+        assert_eq!(site.published_id(), Some(&DeployId::from("d9")));
+        assert!(site.is_locked() && site.builds_on_push());
+        let bare: Site =
+            serde_json::from_str(r#"{"id":"s1","published_deploy":null,"build_settings":null}"#)
+                .unwrap();
+        assert!(!bare.is_locked() && !bare.builds_on_push() && bare.published_id().is_none());
+    }
+}

@@ -1,0 +1,419 @@
+//! One run of `deploy`: preflight, lease, plan, execution, and an end that is always written down.
+
+use crate::changes::LaneFilters;
+use crate::config::{Config, Target};
+use crate::event::{EventKind, Step, StepEnd};
+use crate::executor::{self, Verdict};
+use crate::exit::Exit;
+use crate::facts::{self, Observed};
+use crate::ids::RunId;
+use crate::inputs::Inputs;
+use crate::job::{Baseline, Commands, Job, LaneError};
+use crate::journal::{Process, RunRow};
+use crate::lane::frontend::Accepted;
+use crate::lane::undo;
+use crate::lease::{Holder, Lease, LeaseError};
+use crate::live::Live;
+use crate::netlify::Netlify;
+use crate::plan::{Asked, Plan, plan};
+use crate::redact::Secret;
+use crate::render::Render;
+use crate::source::SourceTree;
+use crate::world::World;
+use anyhow::Result;
+use std::time::Duration;
+
+/// Everything a run is given.
+pub struct Session<'a> {
+    /// Everything outside.
+    pub world: &'a dyn World,
+    /// deploy.toml.
+    pub config: &'a Config,
+    /// Its lanes' filters, compiled.
+    pub filters: &'a LaneFilters,
+    /// Where to.
+    pub target: &'a Target,
+    /// What would be released.
+    pub source: &'a SourceTree,
+    /// The frontend's provider.
+    pub netlify: &'a Netlify<'a>,
+    /// The backend's provider.
+    pub render: &'a Render<'a>,
+    /// For the service's admin endpoints.
+    pub admin_token: Option<&'a Secret>,
+    /// The site's files and the migrations.
+    pub inputs: &'a dyn Inputs,
+    /// How to run configured commands; `None` when a bundle is released.
+    pub commands: Option<&'a Commands>,
+    /// Who or what started the run.
+    pub by: String,
+    /// This process.
+    pub process: Process,
+    /// Tells whether the process of an earlier run is gone.
+    pub is_dead: &'a (dyn Fn(&Process) -> bool + Sync),
+}
+
+/// What a caller may ask for.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Lanes and force.
+    pub asked: Asked,
+    /// What may be published although it looks like a mistake.
+    pub accepted: Accepted,
+    /// How long to wait for a held lease.
+    pub wait_lock: Duration,
+    /// Why the lease is overridden.
+    pub break_glass: Option<String>,
+    /// Go on with an unfinished run, and with nothing else.
+    pub resume: bool,
+    /// Undo an unfinished run.
+    pub abort: bool,
+}
+
+/// How a command ended.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    /// The run, when there was one.
+    pub run: Option<RunId>,
+    /// How it ended.
+    pub verdict: Verdict,
+    /// The plan, when it came so far.
+    pub plan: Option<Plan>,
+    /// Whether nothing differed from what is live.
+    pub nothing_to_do: bool,
+}
+
+impl Ended {
+    /// An end before the run had a name.
+    pub fn early(exit: Exit, reason: impl Into<String>) -> Self {
+        let verdict = Verdict { exit, reason: reason.into(), release: None };
+        Self { run: None, verdict, plan: None, nothing_to_do: false }
+    }
+}
+
+/// Runs `deploy` to its end. Every event has been emitted when it returns, the last one included.
+pub fn deploy(session: &Session<'_>, options: &Options) -> Ended {
+    finish(session, deploy_inner(session, options).unwrap_or_else(|ended| ended))
+}
+
+/// Writes the end down and emits the last event.
+pub fn finish(session: &Session<'_>, ended: Ended) -> Ended {
+    let next = next_commands(&ended.verdict, session.target);
+    if let Some(run) = &ended.run {
+        let now = session.world.now().wall_ms;
+        if let Err(error) = session.world.journal().finish_run(run, now, ended.verdict.exit, &ended.verdict.reason) {
+            session.world.emit(EventKind::Warning { text: format!("{error:#}") });
+        }
+    }
+    session.world.emit(EventKind::RunFinished {
+        exit: ended.verdict.exit,
+        release: ended.verdict.release.clone(),
+        reason: ended.verdict.reason.clone(),
+        next,
+    });
+    ended
+}
+
+fn deploy_inner(session: &Session<'_>, options: &Options) -> Result<Ended, Ended> {
+    let world = session.world;
+    world.emit(EventKind::StepStarted { step: Step::Preflight });
+    let unfinished = find_unfinished(session, options)?;
+    let observed = facts::observe(session).map_err(|error| preflight_failed(world, &error))?;
+    let plan_of = |observed: &Observed| plan(&observed.facts, &options.asked);
+    let mut planned = plan_of(&observed);
+    if planned.is_empty() && unfinished.is_none() {
+        return Ok(nothing_to_do(session, planned));
+    }
+    facts::may_release(session, &observed, &planned).map_err(|error| preflight_failed(world, &error))?;
+    let run = begin(session, options, unfinished.as_ref())?;
+    session.inputs.begin(&run);
+    let lease = acquire(session, options, &run)?;
+    // The lease is ours: what was read before it may have moved.
+    let observed = match facts::observe_again(session, &observed) {
+        Ok(Some(newer)) => {
+            planned = plan_of(&newer);
+            newer
+        }
+        Ok(None) => observed,
+        Err(error) => return Err(give_back(session, &lease, end(&run, preflight_failed(world, &error)))),
+    };
+    let baseline = recall_baseline(session, &run, &observed.baseline).map_err(|error| {
+        give_back(session, &lease, end(&run, Ended::early(Exit::Refused, format!("{error:#}"))))
+    })?;
+    announce(session, &planned);
+    let job = job(session, options, &run, &planned, observed.facts.live.as_ref(), baseline, &lease);
+    let verdict = if options.abort { abort(&job) } else { executor::execute(&job) };
+    let ended = Ended { run: Some(run.clone()), verdict, plan: Some(planned.clone()), nothing_to_do: false };
+    Ok(give_back(session, &lease, ended))
+}
+
+fn end(run: &RunId, mut ended: Ended) -> Ended {
+    ended.run = Some(run.clone());
+    ended
+}
+
+fn preflight_failed(world: &dyn World, error: &LaneError) -> Ended {
+    world.emit(EventKind::StepFinished { step: Step::Preflight, end: StepEnd::Failed, detail: error.to_string() });
+    match error {
+        LaneError::Cancelled(cancelled) => {
+            Ended::early(executor::cancelled_exit(*cancelled), format!("{cancelled} before anything changed"))
+        }
+        LaneError::Database(text) => Ended::early(Exit::Database, text),
+        LaneError::Superseded(text) => Ended::early(Exit::Superseded, text),
+        other => Ended::early(Exit::Refused, other.to_string()),
+    }
+}
+
+fn nothing_to_do(session: &Session<'_>, planned: Plan) -> Ended {
+    session.world.emit(EventKind::StepFinished { step: Step::Preflight, end: StepEnd::Ok, detail: "nothing differs from what is live".to_owned() });
+    announce_plan(session.world, &planned);
+    let reason = format!("nothing to do: {} already has this content", session.target.name);
+    let release = planned.parent.clone();
+    Ended { run: None, verdict: Verdict { exit: Exit::Done, reason, release }, plan: Some(planned), nothing_to_do: true }
+}
+
+/// The run to go on with: what `--resume` and `--abort` ask for, and what a plain `deploy` of the same commit does by itself.
+fn find_unfinished(session: &Session<'_>, options: &Options) -> Result<Option<RunRow>, Ended> {
+    let world = session.world;
+    let runs = world.journal().runs(&session.target.name, 20).map_err(|error| Ended::early(Exit::Refused, format!("{error:#}")))?;
+    let asked = options.resume || options.abort;
+    let newest = runs.into_iter().find(|run| run.command == "deploy");
+    let Some(run) = newest.filter(|run| is_resumable(run, session)) else {
+        return if asked { Err(Ended::early(Exit::Usage, format!("no run to {} in {}: the newest one has ended", if options.abort { "abort" } else { "resume" }, session.target.name))) } else { Ok(None) };
+    };
+    if run.commit == session.source.commit || options.abort {
+        return Ok(Some(run));
+    }
+    if asked {
+        return Err(Ended::early(
+            Exit::Usage,
+            format!("run {} released commit {}, here is {} (hint: check {} out, or `deploy --abort`)", run.id, run.commit.short(), session.source.commit.short(), run.commit.short()),
+        ));
+    }
+    if run.finished_ms.is_none() {
+        let reason = "its process ended without an outcome; a release of another commit followed";
+        if let Err(error) = world.journal().finish_run(&run.id, world.now().wall_ms, Exit::Unknown, reason) {
+            return Err(Ended::early(Exit::Refused, format!("{error:#}")));
+        }
+        world.emit(EventKind::Recovered { run: run.id.clone(), text: format!("{reason}; what it left is compared with what is live") });
+    }
+    Ok(None)
+}
+
+/// Unfinished and its process gone, or finished in a state from which it can go on.
+fn is_resumable(run: &RunRow, session: &Session<'_>) -> bool {
+    let exits = [Exit::Degraded, Exit::Unknown, Exit::Interrupted, Exit::Terminated, Exit::Bug].map(Exit::code);
+    match run.exit_code {
+        Some(code) => exits.contains(&code),
+        None => (session.is_dead)(&run.process),
+    }
+}
+
+/// Writes the run's first row, or takes an unfinished one over.
+fn begin(session: &Session<'_>, options: &Options, unfinished: Option<&RunRow>) -> Result<RunId, Ended> {
+    let world = session.world;
+    let refused = |error: anyhow::Error| no_journal(&error);
+    if let Some(row) = unfinished {
+        world.journal().adopt_run(&row.id, &session.process).map_err(refused)?;
+        let earlier = world.journal().events(&row.id).map_err(refused)?;
+        world.attach(&row.id, &earlier);
+        world.emit(EventKind::Recovered { run: row.id.clone(), text: if options.abort { "it is undone" } else { "it goes on where it stopped" }.to_owned() });
+        return Ok(row.id.clone());
+    }
+    begin_new(session, options, new_row(session), &session.source.subject)
+}
+
+/// The row of a deploy that begins now.
+pub fn new_row(session: &Session<'_>) -> RunRow {
+    let now = session.world.now().wall_ms;
+    RunRow {
+        id: new_run_id(session, now),
+        command: "deploy".to_owned(),
+        environment: session.target.name.clone(),
+        commit: session.source.commit.clone(),
+        started_ms: now,
+        finished_ms: None,
+        exit_code: None,
+        reason: None,
+        process: session.process.clone(),
+    }
+}
+
+/// Writes a run's first row and its first event.
+///
+/// # Errors
+/// When the journal does not take it.
+pub fn begin_new(session: &Session<'_>, options: &Options, row: RunRow, subject: &str) -> Result<RunId, Ended> {
+    let world = session.world;
+    world.journal().begin_run(&row).map_err(|error| no_journal(&error))?;
+    world.attach(&row.id, &[]);
+    world.emit(EventKind::RunStarted {
+        run: row.id.clone(),
+        command: row.command,
+        environment: row.environment,
+        commit: row.commit,
+        subject: subject.to_owned(),
+        by: session.by.clone(),
+        override_reason: override_reason(options),
+    });
+    world.emit(EventKind::StepStarted { step: Step::Preflight });
+    Ok(row.id)
+}
+
+fn no_journal(error: &anyhow::Error) -> Ended {
+    Ended::early(Exit::Refused, format!("{error:#} (without a journal nothing is released)"))
+}
+
+/// Sorts by time and names the commit: `20261123T170102Z-abc1234-9f3c`.
+fn new_run_id(session: &Session<'_>, now_ms: i64) -> RunId {
+    let time = jiff::Timestamp::from_millisecond(now_ms).unwrap_or_default();
+    let time = time.strftime("%Y%m%dT%H%M%SZ");
+    RunId(format!("{time}-{}-{:04x}", session.source.commit.short(), session.world.random() & 0xffff))
+}
+
+fn override_reason(options: &Options) -> Option<String> {
+    let glass = options.break_glass.as_ref().map(|reason| format!("lease overridden: {reason}"));
+    glass.or_else(|| options.asked.force.then(|| "--force".to_owned()))
+}
+
+/// Takes the lease for a run that has begun.
+///
+/// # Errors
+/// When it is held or cannot be had.
+pub fn acquire(session: &Session<'_>, options: &Options, run: &RunId) -> Result<Lease, Ended> {
+    let world = session.world;
+    let holder = Holder {
+        run: run.clone(),
+        by: session.by.clone(),
+        process: session.process.clone(),
+        since_ms: world.now().wall_ms,
+        renewed_ms: 0,
+        reason: None,
+        nonce: String::new(),
+    };
+    let glass = options.break_glass.is_some();
+    let is_dead = |process: &Process| glass || (session.is_dead)(process);
+    Lease::acquire(world, &session.target.name, holder, options.wait_lock, &is_dead).map_err(|error| {
+        let text = match &error {
+            LeaseError::Held(_) => error.to_string(),
+            LeaseError::Store(_) => format!("{error}; without a lease nothing is released"),
+        };
+        world.emit(EventKind::StepFinished { step: Step::Preflight, end: StepEnd::Failed, detail: text.clone() });
+        end(run, Ended::early(Exit::Refused, text))
+    })
+}
+
+/// Gives the lease back.
+pub fn give_back(session: &Session<'_>, lease: &Lease, ended: Ended) -> Ended {
+    if let Err(error) = lease.release(session.world) {
+        session.world.emit(EventKind::Warning { text: format!("{error:#}; it ends by itself in {} s", crate::lease::TTL.as_secs()) });
+    }
+    ended
+}
+
+/// The first run of this id writes what was live; a resumed one reads it, because by now something else may be.
+fn recall_baseline(session: &Session<'_>, run: &RunId, observed: &Baseline) -> Result<Baseline> {
+    const KEY: &str = "baseline";
+    let journal = session.world.journal();
+    let at_ms = session.world.now().wall_ms;
+    if let Some(outcome) = journal.intent(run, KEY)?.and_then(|row| row.outcome) {
+        return Ok(serde_json::from_str(&outcome)?);
+    }
+    let json = serde_json::to_string(observed)?;
+    journal.intend(run, KEY, &json, at_ms)?;
+    journal.complete(run, KEY, &json, at_ms)?;
+    Ok(observed.clone())
+}
+
+/// Ends the preflight and shows the plan.
+pub fn announce(session: &Session<'_>, planned: &Plan) {
+    let detail = format!("reversible: {}, because {}", if planned.reversible { "yes" } else { "no" }, planned.reversible_because);
+    session.world.emit(EventKind::StepFinished { step: Step::Preflight, end: StepEnd::Ok, detail });
+    announce_plan(session.world, planned);
+}
+
+/// Emits the plan as an event.
+pub fn announce_plan(world: &dyn World, planned: &Plan) {
+    world.emit(EventKind::Planned {
+        parent: planned.parent.clone(),
+        lanes: planned.lanes.clone(),
+        reversible: planned.reversible,
+        reversible_because: planned.reversible_because.clone(),
+        migrations: planned.migrations.iter().map(|file| file.name.clone()).collect(),
+        steps: planned.steps.clone(),
+    });
+}
+
+/// Everything that lanes need, in one place.
+pub fn job<'a>(
+    session: &'a Session<'_>,
+    options: &Options,
+    run: &RunId,
+    planned: &'a Plan,
+    live: Option<&'a Live>,
+    baseline: Baseline,
+    lease: &'a Lease,
+) -> Job<'a> {
+    Job {
+        world: session.world,
+        run: run.clone(),
+        config: session.config,
+        target: session.target,
+        plan: planned,
+        baseline,
+        live,
+        manifests: &session.source.manifests,
+        inputs: session.inputs,
+        commands: session.commands,
+        accepted: options.accepted,
+        lease,
+        netlify: session.netlify,
+        render: session.render,
+        admin_token: session.admin_token,
+        by: session.by.clone(),
+        override_reason: override_reason(options),
+    }
+}
+
+/// Brings back what was live when the run began: the frontend first.
+fn abort(job: &Job<'_>) -> Verdict {
+    let verdict = |exit, reason: String| Verdict { exit, reason, release: None };
+    let published = job.netlify.site().map(|site| site.published_id().cloned());
+    let frontend = match published {
+        Ok(found) if found == job.baseline.frontend => Ok(()),
+        _ => undo::frontend(job, None),
+    };
+    if let Err(error) = frontend {
+        return verdict(Exit::Unhealthy, format!("the previous frontend could not be restored: {error}"));
+    }
+    let live = job.render.live().map(|deploy| deploy.map(|deploy| deploy.id));
+    let backend = match live {
+        Ok(found) if found == job.baseline.backend => Ok(()),
+        _ => undo::backend(job).map(|_| ()),
+    };
+    match backend {
+        Ok(()) => verdict(Exit::RolledBack, format!("run {} was undone: what was live before is live again", job.run)),
+        Err(error) => verdict(Exit::Unhealthy, format!("the backend could not be rolled back: {error}")),
+    }
+}
+
+/// Commands worth typing next, the likeliest first.
+fn next_commands(verdict: &Verdict, target: &Target) -> Vec<String> {
+    let flag = if target.is_local {
+        String::new()
+    } else if target.is_production {
+        " --prod".to_owned()
+    } else {
+        format!(" --env {}", target.name)
+    };
+    let lines: &[&str] = match verdict.exit {
+        Exit::Done => &["status", "rollback"],
+        Exit::FailedUnchanged | Exit::RolledBack => &["history", "deploy"],
+        Exit::Degraded | Exit::Unknown | Exit::Interrupted | Exit::Terminated | Exit::Bug => &["deploy --resume", "deploy --abort", "status"],
+        Exit::Unhealthy => &["status", "rollback"],
+        Exit::Database => &["migrate --status", "status"],
+        Exit::Superseded => &["status", "history"],
+        Exit::Usage | Exit::Refused | Exit::Pending => &["plan"],
+    };
+    lines.iter().map(|line| format!("cargo xtask {line}{flag}")).collect()
+}

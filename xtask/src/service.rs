@@ -1,0 +1,755 @@
+//! What really answers: the running service and the public site, asked from outside as any visitor asks.
+//!
+//! A provider's "live" says that a process runs. Only the address itself can say which commit answers there, and how it is.
+
+use crate::http::{Api, ApiError, excerpt, url};
+use crate::ids::Commit;
+use crate::redact::Secret;
+use crate::world::{Limits, Response, SendError, SendErrorKind, World};
+use http::HeaderMap;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha1::{Digest as _, Sha1};
+use std::fmt;
+use std::time::Duration;
+
+/// Redirects that a health probe follows, all on the same site.
+const REDIRECTS_MAX: usize = 3;
+/// The shortest commit prefix that counts as a commit: what git prints.
+const COMMIT_PREFIX_MIN: usize = 7;
+/// Applying migrations to a large table takes minutes, and must not look like a fault of the network.
+const MIGRATE: Limits = Limits {
+    timeout: Duration::from_secs(300),
+    body_bytes: 1 << 20,
+};
+/// For one public file: the size of a large picture or script bundle.
+const FILE: Limits = Limits {
+    timeout: Duration::from_secs(60),
+    body_bytes: 64 << 20,
+};
+
+/// Who answers at an address, judged against the commit that should.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Identity {
+    /// Healthy, and the commit that was expected.
+    Ours {
+        /// What a person should know all the same: degraded, low disk, a cached answer.
+        warning: Option<String>,
+    },
+    /// Healthy, but another commit.
+    Other(Commit),
+    /// Healthy, but it does not say which commit it is.
+    NoVersion,
+    /// It answers, but not as a healthy service does.
+    Unhealthy {
+        /// HTTP status.
+        status: u16,
+        /// What it said.
+        text: String,
+    },
+    /// Somebody stands before it and wants to know who asks: nothing is known about the service.
+    AuthWall,
+    /// No answer.
+    Away(String),
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ours { warning: None } => f.write_str("the expected commit answers, healthy"),
+            Self::Ours {
+                warning: Some(warning),
+            } => write!(f, "the expected commit answers, healthy, but {warning}"),
+            Self::Other(commit) => write!(f, "{} answers, healthy", commit.short()),
+            Self::NoVersion => f.write_str("the health answer names no version"),
+            Self::Unhealthy { status, text } if text.is_empty() => {
+                write!(f, "the health check answers {status}")
+            }
+            Self::Unhealthy { status, text } => {
+                write!(f, "the health check answers {status}: {text}")
+            }
+            Self::AuthWall => f.write_str("the health check asks for a login"),
+            Self::Away(text) => write!(f, "nothing answers: {text}"),
+        }
+    }
+}
+
+/// What `/api/version` tells.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Version {
+    /// The commit that runs.
+    pub commit: Commit,
+    /// Its schema.
+    #[serde(default)]
+    pub schema: SchemaVersion,
+}
+
+/// How far a schema is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct SchemaVersion {
+    /// The number of applied migrations.
+    #[serde(default)]
+    pub generation: u64,
+    /// The file name of the last one.
+    #[serde(default)]
+    pub latest: Option<String>,
+}
+
+/// What `/api/admin/state` tells: everything about the database but its rows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AdminState {
+    /// The commit that runs.
+    pub commit: Commit,
+    /// The live schema.
+    pub schema: AdminSchema,
+    /// Applied migrations, oldest first.
+    pub history: Vec<Applied>,
+    /// File names that the running binary carries and has not applied.
+    #[serde(default)]
+    pub pending: Vec<String>,
+    /// The version of the SQLite library in the service.
+    #[serde(default)]
+    pub sqlite_version: Option<String>,
+    /// The disk that holds the database.
+    #[serde(default)]
+    pub disk: Option<DiskSpace>,
+    /// Backups on that disk.
+    #[serde(default)]
+    pub backups: Vec<Backup>,
+}
+
+/// A schema as SQLite keeps it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AdminSchema {
+    /// The number of applied migrations.
+    pub generation: u64,
+    /// Every table, index, trigger and view.
+    #[serde(default)]
+    pub definitions: Vec<Definition>,
+}
+
+/// One row of `sqlite_schema`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Definition {
+    /// `table`, `index`, `trigger` or `view`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// The table that it belongs to.
+    pub table: String,
+    /// The statement that made it; none for indexes that SQLite makes itself.
+    #[serde(default)]
+    pub sql: Option<String>,
+}
+
+/// One applied migration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Applied {
+    /// Its file name.
+    pub filename: String,
+    /// When, as the database wrote it.
+    #[serde(default)]
+    pub executed_at: Option<String>,
+    /// Digest of the file; none for rows that an older tool wrote.
+    #[serde(default)]
+    pub checksum: Option<String>,
+    /// Whether the release before it runs on the schema after it; none when nobody judged.
+    #[serde(default)]
+    pub compatible: Option<bool>,
+}
+
+/// Room on a disk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiskSpace {
+    /// Where it is mounted, or a path on it.
+    #[serde(default)]
+    pub path: Option<String>,
+    /// What is left.
+    pub free_bytes: u64,
+    /// What there is.
+    pub total_bytes: u64,
+}
+
+/// One backup.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Backup {
+    /// Its file name.
+    pub name: String,
+    /// Its size.
+    #[serde(default)]
+    pub size_bytes: Option<u64>,
+    /// When it was made, as the service wrote it.
+    #[serde(default)]
+    pub created_at: Option<String>,
+    /// How old it is, in seconds by the service's own clock.
+    #[serde(default)]
+    pub age_s: Option<u64>,
+}
+
+/// What became of migrations that were to be applied: the shape of `migrate --json`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Migrated {
+    /// `applied`, `up_to_date`, `pending`, `refused` or `failed`.
+    pub outcome: String,
+    /// File names.
+    #[serde(default)]
+    pub applied: Vec<String>,
+    /// File names.
+    #[serde(default)]
+    pub pending: Vec<String>,
+    /// The backup that was made before.
+    #[serde(default)]
+    pub backup: Option<String>,
+    /// Why it did not work.
+    #[serde(default)]
+    pub error: Option<MigrateError>,
+}
+
+/// Where and why a migration failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MigrateError {
+    /// File name.
+    #[serde(default)]
+    pub file: Option<String>,
+    /// From 1.
+    #[serde(default)]
+    pub line: Option<u64>,
+    /// From 1.
+    #[serde(default)]
+    pub column: Option<u64>,
+    /// The statement.
+    #[serde(default)]
+    pub statement: Option<String>,
+    /// What the database said.
+    pub message: String,
+}
+
+/// A public file as a visitor gets it.
+#[derive(Clone, Debug)]
+pub struct PublicFile {
+    /// HTTP status.
+    pub status: u16,
+    /// SHA-1 of the body in lower-case hexadecimal digits, as manifests have it.
+    pub sha1: String,
+    /// How long a cache on the way has held it, in seconds.
+    pub age_s: Option<u64>,
+    /// The body.
+    pub body: Vec<u8>,
+    /// The headers.
+    pub headers: HeaderMap,
+}
+
+/// Where a site, or one deploy of it, answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SiteAddress {
+    url: String,
+    host: Option<String>,
+}
+
+impl SiteAddress {
+    /// The public site.
+    pub fn public(site_url: &str) -> Self {
+        Self {
+            url: site_url.to_owned(),
+            host: None,
+        }
+    }
+
+    /// One deploy. Names below `localhost` do not resolve everywhere: such a permalink is asked for by name at the site's own address.
+    pub fn permalink(site_url: &str, permalink: &str) -> Self {
+        let host = url::authority(permalink);
+        if host
+            .split(':')
+            .next()
+            .is_some_and(|name| name.ends_with(".localhost"))
+        {
+            return Self {
+                url: site_url.to_owned(),
+                host: Some(host),
+            };
+        }
+        Self::public(permalink)
+    }
+}
+
+impl fmt::Display for SiteAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.host {
+            Some(host) => write!(f, "{host} at {}", self.url),
+            None => f.write_str(&self.url),
+        }
+    }
+}
+
+/// Fetches a public file past all caches. No redirect is followed.
+///
+/// # Errors
+/// When no answer came. A status such as 404 is an answer.
+pub fn site_file(
+    world: &dyn World,
+    address: &SiteAddress,
+    path: &str,
+) -> Result<PublicFile, ApiError> {
+    let bust = format!("{:016x}", world.random());
+    let path = format!("/{}{}", url::path(path), url::query(&[("tandem", &bust)]));
+    let mut headers = vec![("accept", "*/*"), ("cache-control", "no-cache")];
+    headers.extend(address.host.as_deref().map(|host| ("host", host)));
+    let response =
+        Api::new(world, "the site", &address.url, None).get_raw(&path, &headers, FILE)?;
+    let (head, body) = response.into_parts();
+    let sha1 = Sha1::digest(&body)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let age_s = age_s(&head.headers);
+    Ok(PublicFile {
+        status: head.status.as_u16(),
+        sha1,
+        age_s,
+        body,
+        headers: head.headers,
+    })
+}
+
+/// The address on which a service answers.
+#[derive(Clone)]
+pub struct Service<'a> {
+    api: Api<'a>,
+}
+
+impl<'a> Service<'a> {
+    /// `url` is the root: `https://name.onrender.com`.
+    pub fn new(world: &'a dyn World, url: &str) -> Self {
+        Self {
+            api: Api::new(world, "the service", url, None),
+        }
+    }
+
+    /// The same address, no call lasting beyond `deadline_ms` of the monotonic clock.
+    #[must_use]
+    pub fn until(&self, deadline_ms: u64) -> Self {
+        Self {
+            api: self.api.until(deadline_ms),
+        }
+    }
+
+    /// Looks once who answers at `health_path`, and how it is. A look is never repeated here: the caller counts looks.
+    pub fn identity(&self, health_path: &str, expected: &Commit) -> Identity {
+        match self.look(&format!(
+            "{}/{}",
+            self.api.base(),
+            health_path.trim_start_matches('/')
+        )) {
+            Ok((address, response)) => judge(&address, &response, expected),
+            Err(identity) => identity,
+        }
+    }
+
+    /// Reads an address, following redirects on the same site. Gives the address that answered in the end.
+    fn look(&self, address: &str) -> Result<(String, Response), Identity> {
+        let mut address = address.to_owned();
+        for _ in 0..=REDIRECTS_MAX {
+            let response = probe(self.api.world(), &address)
+                .map_err(|error| Identity::Away(excerpt(&error.text)))?;
+            let status = response.status().as_u16();
+            if !(300..400).contains(&status) || status == 304 {
+                return Ok((address, response));
+            }
+            let location = response
+                .headers()
+                .get("location")
+                .and_then(|value| value.to_str().ok());
+            let Some(target) = location.and_then(|location| url::resolve(&address, location))
+            else {
+                return Err(Identity::Unhealthy {
+                    status,
+                    text: "redirected without saying where to".to_owned(),
+                });
+            };
+            if !url::same_site(&address, &target) {
+                let text = format!("redirected to another site, {}", url::authority(&target));
+                return Err(Identity::Unhealthy { status, text });
+            }
+            address = target;
+        }
+        Err(Identity::Unhealthy {
+            status: 302,
+            text: format!("redirected more than {REDIRECTS_MAX} times"),
+        })
+    }
+
+    /// Which commit runs, and on which schema.
+    ///
+    /// # Errors
+    /// When the service does not answer, or not as ours does.
+    pub fn version(&self) -> Result<Version, ApiError> {
+        self.api.get_json("/api/version")
+    }
+
+    /// The database's state.
+    ///
+    /// # Errors
+    /// [`ApiError::NotFound`] also when the service has no admin token, or is asked through the site's proxy.
+    pub fn admin_state(&self, token: &Secret) -> Result<AdminState, ApiError> {
+        self.api.authorised(token).get_json("/api/admin/state")
+    }
+
+    /// Has the running service apply the migrations that it carries. A refusal or failure that the service reports in the usual form
+    /// is an answer, not an error.
+    ///
+    /// # Errors
+    /// In doubt, [`Service::admin_state`] tells what is applied; asking again is safe, for each file is applied once.
+    pub fn admin_migrate(&self, token: &Secret) -> Result<Migrated, ApiError> {
+        self.api
+            .authorised(token)
+            .post_for_report("/api/admin/migrate", MIGRATE)
+    }
+}
+
+fn probe(world: &dyn World, address: &str) -> Result<Response, SendError> {
+    let request = http::Request::builder()
+        .uri(address)
+        .header("accept", "application/json")
+        .header("cache-control", "no-cache")
+        .header("user-agent", concat!("tandem/", env!("CARGO_PKG_VERSION")))
+        .body(Vec::new())
+        .map_err(|error| SendError {
+            kind: SendErrorKind::NotSent,
+            text: format!("{address} is no address: {error}"),
+        })?;
+    world.send(&request, Limits::PROBE)
+}
+
+fn age_s(headers: &HeaderMap) -> Option<u64> {
+    headers.get("age")?.to_str().ok()?.trim().parse().ok()
+}
+
+/// Judges a health answer by its status and its body.
+fn judge(address: &str, response: &Response, expected: &Commit) -> Identity {
+    let status = response.status().as_u16();
+    let text = String::from_utf8_lossy(response.body());
+    match status {
+        401 | 403 | 407 => return Identity::AuthWall,
+        200..300 => {}
+        _ => {
+            return Identity::Unhealthy {
+                status,
+                text: excerpt(&text),
+            };
+        }
+    }
+    let Ok(body) = serde_json::from_slice::<Value>(response.body()) else {
+        if is_page(response) {
+            let text = format!(
+                "a page for people answers at {}",
+                excerpt(without_query(address))
+            );
+            return Identity::Unhealthy { status, text };
+        }
+        return Identity::NoVersion;
+    };
+    if let Some(text) = complaint(&body) {
+        return Identity::Unhealthy { status, text };
+    }
+    let aged = age_s(response.headers()).filter(|age_s| *age_s > 0);
+    let remarks: Vec<String> = remark(&body)
+        .into_iter()
+        .chain(aged.map(|age_s| format!("a cache answered, {age_s} s old")))
+        .collect();
+    let warning = (!remarks.is_empty()).then(|| remarks.join("; "));
+    match version_of(&body) {
+        None => Identity::NoVersion,
+        Some(version) if is_commit(&version, expected) => Identity::Ours { warning },
+        Some(version) => Identity::Other(Commit(excerpt(&version))),
+    }
+}
+
+fn without_query(address: &str) -> &str {
+    address.split('?').next().unwrap_or(address)
+}
+
+fn is_page(response: &Response) -> bool {
+    let declared = response
+        .headers()
+        .get("content-type")
+        .and_then(|value| value.to_str().ok());
+    let looks = response.body().trim_ascii_start().first() == Some(&b'<');
+    looks || declared.is_some_and(|declared| declared.starts_with("text/html"))
+}
+
+/// What in the body says that the service is not well, whatever the status says.
+fn complaint(body: &Value) -> Option<String> {
+    const BAD: [&str; 8] = [
+        "unhealthy",
+        "error",
+        "fail",
+        "failed",
+        "failing",
+        "down",
+        "critical",
+        "disconnected",
+    ];
+    let is_bad = |value: &Value| match value {
+        Value::String(word) => BAD.contains(&word.to_ascii_lowercase().as_str()),
+        Value::Bool(fine) => !fine,
+        _ => false,
+    };
+    ["status", "ok", "healthy", "database", "db"]
+        .iter()
+        .find_map(|name| {
+            let value = &body[*name];
+            // Some services put an object where others put a word.
+            let value = if value.is_object() {
+                &value["status"]
+            } else {
+                value
+            };
+            is_bad(value)
+                .then(|| format!("{name} is {}", excerpt(value.as_str().unwrap_or("false"))))
+        })
+}
+
+/// What in the body a person should know although the service is well.
+fn remark(body: &Value) -> Option<String> {
+    const GOOD: [&str; 6] = ["healthy", "ok", "pass", "up", "alive", "ready"];
+    let word = body["status"].as_str()?;
+    if GOOD.contains(&word.to_ascii_lowercase().as_str()) {
+        return None;
+    }
+    let disk = match &body["diskSpace"] {
+        Value::Null => String::new(),
+        disk => format!(", disk space {}", excerpt(&disk.to_string())),
+    };
+    Some(format!("the service calls itself {}{disk}", excerpt(word)))
+}
+
+fn version_of(body: &Value) -> Option<String> {
+    const PLACEHOLDERS: [&str; 4] = ["", "unknown", "dev", "null"];
+    let said = ["version", "commit"]
+        .iter()
+        .find_map(|name| body[*name].as_str())?;
+    let said = said.trim().to_ascii_lowercase();
+    (!PLACEHOLDERS.contains(&said.as_str())).then_some(said)
+}
+
+fn is_commit(version: &str, expected: &Commit) -> bool {
+    version.len() >= COMMIT_PREFIX_MIN
+        && expected.as_str().to_ascii_lowercase().starts_with(version)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::script::{Script, answer, answer_with, fault, key};
+
+    const BASE: &str = "https://svc.example";
+    const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+
+    fn look(answers: Vec<Result<Response, SendError>>) -> Identity {
+        let world = Script::new(answers);
+        Service::new(&world, BASE).identity("/api/health", &Commit::from(COMMIT))
+    }
+
+    fn body(text: &str) -> Identity {
+        look(vec![answer(200, text)])
+    }
+
+    #[test]
+    fn healthy_and_ours() {
+        for version in [COMMIT, &COMMIT[..7], &COMMIT.to_uppercase()] {
+            let text = format!(r#"{{"status":"healthy","version":"{version}","database":"ok"}}"#);
+            assert_eq!(body(&text), Identity::Ours { warning: None });
+        }
+    }
+
+    #[test]
+    fn healthy_but_not_ours() {
+        assert_eq!(
+            body(r#"{"status":"healthy","version":"fedcba9876"}"#),
+            Identity::Other(Commit::from("fedcba9876"))
+        );
+        // Six digits are too few to be sure.
+        assert_eq!(
+            body(r#"{"version":"012345"}"#),
+            Identity::Other(Commit::from("012345"))
+        );
+        for text in [
+            r#"{"status":"healthy"}"#,
+            r#"{"version":"unknown"}"#,
+            r#"{"version":""}"#,
+            r#"{"version":null}"#,
+            "OK",
+        ] {
+            assert_eq!(body(text), Identity::NoVersion, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_body_is_judged_not_only_the_status() {
+        for (extra, why) in [
+            (r#""status":"unhealthy""#, "status is unhealthy"),
+            (
+                r#""status":"healthy","database":"error""#,
+                "database is error",
+            ),
+            (
+                r#""status":"ok","database":{"status":"down"}"#,
+                "database is down",
+            ),
+            (r#""ok":false"#, "ok is false"),
+        ] {
+            let seen = body(&format!(r#"{{{extra},"version":"{COMMIT}"}}"#));
+            assert_eq!(
+                seen,
+                Identity::Unhealthy {
+                    status: 200,
+                    text: why.to_owned()
+                }
+            );
+        }
+        let seen = look(vec![answer(503, r#"{"status":"healthy"}"#)]);
+        assert!(matches!(seen, Identity::Unhealthy { status: 503, .. }));
+    }
+
+    #[test]
+    fn degraded_is_healthy_with_a_warning() {
+        let text = format!(
+            r#"{{"status":"degraded","version":"{COMMIT}","diskSpace":{{"free_bytes":9}}}}"#
+        );
+        let Identity::Ours {
+            warning: Some(warning),
+        } = look(vec![answer_with(200, &[("age", "312")], &text)])
+        else {
+            panic!("degraded is healthy")
+        };
+        assert!(
+            warning.contains("calls itself degraded") && warning.contains("312 s old"),
+            "{warning}"
+        );
+    }
+
+    #[test]
+    fn walls_pages_and_silence() {
+        assert_eq!(look(vec![answer(401, "")]), Identity::AuthWall);
+        assert!(matches!(
+            body("<!doctype html><title>Welcome</title>"),
+            Identity::Unhealthy { status: 200, .. }
+        ));
+        let seen = look(vec![fault(SendErrorKind::NotSent)]);
+        assert!(matches!(seen, Identity::Away(_)));
+    }
+
+    fn to(location: &str) -> Result<Response, SendError> {
+        answer_with(302, &[("location", location)], "")
+    }
+
+    #[test]
+    fn redirects_stay_on_the_site() {
+        let healthy = answer(200, &format!(r#"{{"version":"{COMMIT}"}}"#));
+        assert_eq!(
+            look(vec![to("/health/"), to("/h"), to("/x"), healthy.clone()]),
+            Identity::Ours { warning: None }
+        );
+        let seen = look(vec![to("/a"), to("/b"), to("/c"), to("/d"), healthy]);
+        assert!(
+            matches!(&seen, Identity::Unhealthy { text, .. } if text.contains("more than 3")),
+            "{seen:?}"
+        );
+        let seen = look(vec![to("https://login.example/sso")]);
+        assert!(
+            matches!(&seen, Identity::Unhealthy { text, .. } if text.contains("login.example")),
+            "{seen:?}"
+        );
+        let seen = look(vec![to("/login"), answer(200, "<html>")]);
+        assert!(
+            matches!(&seen, Identity::Unhealthy { text, .. } if text.contains("/login")),
+            "{seen:?}"
+        );
+    }
+
+    #[test]
+    fn a_probe_is_one_short_request() {
+        let world = Script::new([answer(500, "")]);
+        Service::new(&world, "https://svc.example/").identity("health", &Commit::from(COMMIT));
+        assert_eq!(world.sent(), ["GET https://svc.example/health"]);
+        assert_eq!(world.last().1.timeout, Duration::from_secs(5));
+    }
+
+    #[test]
+    fn the_state_of_the_database_is_read() {
+        let text = format!(
+            r#"{{"commit":"{COMMIT}","schema":{{"generation":2,"definitions":[{{"type":"table","name":"t","table":"t","sql":"CREATE TABLE t(x)"}},{{"type":"index","name":"i","table":"t","sql":null}}]}},
+            "history":[{{"filename":"0001_a.sql","executed_at":"2026-01-01 00:00:00","checksum":"c","compatible":true}},{{"filename":"0000_old.sql"}}],
+            "pending":["0003_c.sql"],"sqlite_version":"3.51.0","disk":{{"path":"/var/data","free_bytes":1,"total_bytes":2}},"backups":[],"new_key":1}}"#
+        );
+        let world = Script::new([answer(200, &text)]);
+        let token = key();
+        let state = Service::new(&world, BASE).admin_state(&token).unwrap();
+        assert_eq!(
+            (
+                state.schema.generation,
+                state.schema.definitions.len(),
+                state.pending.len()
+            ),
+            (2, 2, 1)
+        );
+        assert_eq!(
+            (state.history[0].compatible, state.history[1].compatible),
+            (Some(true), None)
+        );
+        let (request, _) = world.last();
+        assert_eq!(
+            request.headers()["authorization"],
+            format!("Bearer {}", token.expose())
+        );
+    }
+
+    #[test]
+    fn a_refused_migration_is_an_answer() {
+        let token = key();
+        let failed = r#"{"outcome":"failed","applied":[],"pending":["b.sql"],"backup":null,"error":{"file":"b.sql","line":3,"message":"no such table"}}"#;
+        let world = Script::new([answer(500, failed)]);
+        let migrated = Service::new(&world, BASE).admin_migrate(&token).unwrap();
+        assert_eq!(
+            (
+                migrated.outcome.as_str(),
+                migrated.error.and_then(|error| error.line)
+            ),
+            ("failed", Some(3))
+        );
+
+        let world = Script::new([answer(500, "oops")]);
+        assert!(matches!(
+            Service::new(&world, BASE).admin_migrate(&token),
+            Err(ApiError::InDoubt(_))
+        ));
+        let world = Script::new([answer(404, "")]);
+        assert!(matches!(
+            Service::new(&world, BASE).admin_migrate(&token),
+            Err(ApiError::NotFound(_))
+        ));
+    }
+
+    #[test]
+    fn files_are_fetched_past_caches_from_the_named_host() {
+        let world = Script::new([answer_with(404, &[("age", "5")], "abc")]);
+        let address = SiteAddress::permalink("http://127.0.0.1:8080", "http://d1--shop.localhost");
+        let file = site_file(&world, &address, "/sub/a b.js").unwrap();
+        assert_eq!((file.status, file.age_s), (404, Some(5)));
+        // The digest of FIPS 180's first example.
+        assert_eq!(file.sha1, "a9993e364706816aba3e25717850c26c9cd0d89d");
+        let (request, _) = world.last();
+        assert_eq!(
+            request.uri(),
+            "http://127.0.0.1:8080/sub/a%20b.js?tandem=000000000000012c"
+        );
+        assert_eq!(
+            request.headers().get_all("host").iter().collect::<Vec<_>>(),
+            ["d1--shop.localhost"]
+        );
+        assert_eq!(request.headers().get_all("accept").iter().count(), 1);
+        let real = SiteAddress::permalink("https://shop.example", "https://d1--shop.netlify.app");
+        assert_eq!(real, SiteAddress::public("https://d1--shop.netlify.app"));
+    }
+}

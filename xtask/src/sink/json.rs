@@ -1,0 +1,170 @@
+//! For programs: events one per line, and the documents of `deploy --json` and `plan --json`. Keys are a contract: they may be
+//! added, none is renamed.
+
+use super::clean;
+use crate::console::Console;
+use crate::dispatch::Sink;
+use crate::event::{Event, LaneDecision, LaneState};
+use crate::exit::Exit;
+use crate::ids::{Commit, DeployId, EnvironmentName, Lane, ReleaseId, RunId};
+use crate::plan::{Facts, Pending, Plan};
+use crate::run::Ended;
+use crate::state::{LaneStatus, RunState};
+use serde::Serialize;
+
+/// Every event as one JSON document per line on standard error.
+pub fn ndjson(console: Console) -> Box<dyn Sink> {
+    Box::new(Ndjson(console))
+}
+
+struct Ndjson(Console);
+
+impl Sink for Ndjson {
+    fn event(&mut self, event: &Event, _: &RunState) {
+        // An event is made of texts and numbers; that cannot fail.
+        if let Ok(line) = serde_json::to_string(event) {
+            self.0.err(&defuse(&line));
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct DeployDocument<'a> {
+    outcome: &'a str,
+    exit_code: u8,
+    environment: Option<&'a EnvironmentName>,
+    run: Option<&'a RunId>,
+    release: Option<&'a ReleaseId>,
+    commit: Option<&'a Commit>,
+    lanes: Vec<LaneDocument<'a>>,
+    duration_ms: u64,
+    critical_path_ms: u64,
+    reason: String,
+    failed_step: Option<FailedStep<'a>>,
+    warnings: &'a [String],
+    next: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+#[derive(Serialize)]
+struct LaneDocument<'a> {
+    lane: Lane,
+    run: bool,
+    reason: &'a str,
+    state: LaneState,
+    deploy_id: Option<&'a DeployId>,
+    url: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct FailedStep<'a> {
+    step: &'a str,
+    reason: &'a str,
+}
+
+/// The document of `deploy --json`.
+pub fn deploy(ended: &Ended, state: &RunState) -> String {
+    let exit = ended.verdict.exit;
+    let done = exit == Exit::Done;
+    let plan = ended.plan.as_ref();
+    let mut lanes: Vec<LaneDocument<'_>> = state.lanes.values().map(lane).collect();
+    if lanes.is_empty() {
+        lanes = plan.map(|plan| plan.lanes.iter().map(decided).collect()).unwrap_or_default();
+    }
+    document(&DeployDocument {
+        outcome: if ended.nothing_to_do { "nothing_to_do" } else { exit.outcome() },
+        exit_code: if ended.nothing_to_do { Exit::Done.code() } else { exit.code() },
+        environment: state.environment.as_ref().or_else(|| plan.map(|plan| &plan.environment)),
+        run: ended.run.as_ref(),
+        release: ended.verdict.release.as_ref(),
+        commit: state.commit.as_ref().or_else(|| plan.map(|plan| &plan.commit)),
+        lanes,
+        duration_ms: state.elapsed_ms,
+        critical_path_ms: state.critical_path().1,
+        reason: ended.verdict.reason.clone(),
+        failed_step: state.failed_step().map(|(step, status)| FailedStep { step: step.title(), reason: &status.detail }),
+        warnings: &state.warnings,
+        next: &state.next,
+        error: (!done).then(|| ended.verdict.reason.clone()),
+    })
+}
+
+/// The document of a `deploy --json` that could not begin.
+pub fn failure(exit: Exit, text: &str) -> String {
+    document(&DeployDocument {
+        outcome: exit.outcome(),
+        exit_code: exit.code(),
+        environment: None,
+        run: None,
+        release: None,
+        commit: None,
+        lanes: Vec::new(),
+        duration_ms: 0,
+        critical_path_ms: 0,
+        reason: text.to_owned(),
+        failed_step: None,
+        warnings: &[],
+        next: &[],
+        error: Some(text.to_owned()),
+    })
+}
+
+fn lane(status: &LaneStatus) -> LaneDocument<'_> {
+    LaneDocument {
+        state: status.state,
+        deploy_id: status.deploy_id.as_ref(),
+        url: status.url.as_deref(),
+        ..decided(&status.decision)
+    }
+}
+
+fn decided(decision: &LaneDecision) -> LaneDocument<'_> {
+    LaneDocument {
+        lane: decision.lane,
+        run: decision.run,
+        reason: &decision.reason,
+        state: if decision.run { LaneState::Planned } else { LaneState::Unchanged },
+        deploy_id: None,
+        url: None,
+    }
+}
+
+#[derive(Serialize)]
+struct PlanDocument<'a> {
+    environment: &'a EnvironmentName,
+    commit: &'a Commit,
+    subject: &'a str,
+    parent: Option<&'a ReleaseId>,
+    reversible: bool,
+    reversible_because: &'a str,
+    lanes: &'a [LaneDecision],
+    migrations: &'a [Pending],
+    unselected: &'a [String],
+}
+
+/// The document of `plan --json`.
+pub fn plan(plan: &Plan, facts: &Facts) -> String {
+    document(&PlanDocument {
+        environment: &plan.environment,
+        commit: &plan.commit,
+        subject: &plan.subject,
+        parent: plan.parent.as_ref(),
+        reversible: plan.reversible,
+        reversible_because: &plan.reversible_because,
+        lanes: &plan.lanes,
+        migrations: &plan.migrations,
+        unselected: &facts.unselected,
+    })
+}
+
+fn document(value: &impl Serialize) -> String {
+    let text = serde_json::to_string_pretty(value);
+    defuse(&text.unwrap_or_else(|error| format!("{{\"error\": \"{}\"}}", clean::line(&error.to_string()).replace('"', "'"))))
+}
+
+/// GitHub's runner reads these documents as well, and obeys `##[command]` wherever it stands. In JSON a number sign can only
+/// stand in a text, where a bracket may be written as an escape.
+fn defuse(json: &str) -> String {
+    json.replace("##[", "##\\u005b")
+}

@@ -1,0 +1,54 @@
+//! The steps of a run against its critical path: what took how long, and what could not have been faster by more parallelism.
+
+use crate::event::{Step, StepEnd};
+use crate::state::RunState;
+
+/// One step that began.
+pub(crate) struct Row<'a> {
+    /// Which.
+    pub(crate) step: Step,
+    /// Milliseconds since the run began.
+    pub(crate) started_ms: u64,
+    /// How long it took, or has been running.
+    pub(crate) duration_ms: u64,
+    /// None while it runs.
+    pub(crate) end: Option<StepEnd>,
+    /// What it found, or why it failed.
+    pub(crate) detail: &'a str,
+    /// Whether it is on the longest chain.
+    pub(crate) critical: bool,
+}
+
+/// The steps that began, by when they began.
+pub(crate) fn rows(state: &RunState) -> Vec<Row<'_>> {
+    let (path, _) = state.critical_path();
+    let mut rows: Vec<Row<'_>> = state
+        .steps
+        .iter()
+        .map(|(step, status)| Row {
+            step: *step,
+            started_ms: status.started_ms,
+            duration_ms: status.duration_ms(state.elapsed_ms),
+            end: status.end,
+            detail: &status.detail,
+            critical: path.contains(step),
+        })
+        .collect();
+    rows.sort_by_key(|row| (row.started_ms, row.step));
+    rows
+}
+
+/// `preflight → checks → publish`.
+pub(crate) fn chain(path: &[Step]) -> String {
+    path.iter().map(|step| step.title()).collect::<Vec<_>>().join(" → ")
+}
+
+/// The word for how a step ended.
+pub(crate) fn end_word(end: Option<StepEnd>) -> &'static str {
+    match end {
+        Some(StepEnd::Ok) => "ok",
+        Some(StepEnd::Failed) => "failed",
+        Some(StepEnd::Cancelled) => "cancelled",
+        None => "unfinished",
+    }
+}
