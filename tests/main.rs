@@ -1,1 +1,27 @@
-//! Placeholder.
+//! Tandem from outside: the real program, the local cloud and the real service, one module per behaviour.
+//!
+//! Run one module with `cargo test -p tandem --test tandem lock::`. After an intended change of an output, `INSTA_UPDATE=always`
+//! writes the snapshots anew; read the difference before committing it.
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "tests start processes, read the search path and wait for deadlines; a helper that fails ends its test"
+)]
+
+mod env;
+
+mod broken_backend;
+mod broken_frontend;
+mod changes;
+mod checks;
+mod cloud_command;
+mod concurrency;
+mod first_release;
+mod help;
+mod interruption;
+mod looking;
+mod migrating;
+mod production;
+mod rollback;
+mod suspicious_site;
+mod working_tree;

@@ -144,7 +144,7 @@ impl Git {
             status.split(|byte| *byte == 0).filter_map(|line| line.get(3..)).map(|path| String::from_utf8_lossy(path).into_owned()).collect();
         if dirty.is_empty() {
             let subject = self.private_git(&["log", "-1", "--format=%s", head.as_str()], b"")?;
-            return Ok(Source { commit: head, subject: text(subject), dirty, versioned: true });
+            return Ok(Source { commit: head, subject: text(&subject), dirty, versioned: true });
         }
         self.snapshot(Some(&head), dirty)
     }
@@ -162,7 +162,7 @@ impl Git {
         let root = &self.root;
         let shell = Shell::new()?;
         let git_dir = match &self.objects {
-            Some(_) => PathBuf::from(text(self.user_git(&["rev-parse", "--absolute-git-dir"], b"")?)),
+            Some(_) => PathBuf::from(text(&self.user_git(&["rev-parse", "--absolute-git-dir"], b"")?)),
             None => self.private.clone(),
         };
         // The user's index knows which files are unchanged: with a copy of it only changed files are read.
@@ -180,13 +180,13 @@ impl Git {
         let write = cmd!(shell, "git write-tree")
             .env("GIT_DIR", &self.private)
             .env("GIT_INDEX_FILE", index);
-        let tree = text(run(write, b"")?);
+        let tree = text(&run(write, b"")?);
         let mut args = vec!["commit-tree", "-m", "snapshot of the working tree"];
         if let Some(head) = head {
             args.extend(["-p", head.as_str()]);
         }
         args.push(&tree);
-        Ok(Commit(text(self.private_git(&args, b"")?)))
+        Ok(Commit(text(&self.private_git(&args, b"")?)))
     }
 
     /// Every file of a commit's tree, in git's order.
@@ -261,8 +261,8 @@ fn run(command: xshell::Cmd<'_>, stdin: &[u8]) -> Result<Vec<u8>> {
     bail!("{shown} failed ({}): {}", output.status, said.trim())
 }
 
-fn text(bytes: Vec<u8>) -> String {
-    String::from_utf8_lossy(&bytes).trim().to_owned()
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).trim().to_owned()
 }
 
 #[cfg(test)]
@@ -271,7 +271,7 @@ mod tests {
 
     #[test]
     fn a_listing_with_odd_names_is_read() {
-        let listing = b"100644 blob 1111111111111111111111111111111111111111\ta b\nc\0120000 blob 2222222222222222222222222222222222222222\t\xff\0";
+        let listing = b"100644 blob 1111111111111111111111111111111111111111\ta b\nc\x00120000 blob 2222222222222222222222222222222222222222\t\xff\x00";
         let entries = parse_tree(listing).unwrap();
         assert_eq!(entries.len(), 2);
         assert_eq!(entries[0].path, b"a b\nc");

@@ -10,14 +10,21 @@ use crate::lane::frontend::Accepted;
 use crate::lease::Lease;
 use crate::live::Live;
 use crate::netlify::Netlify;
+use crate::once::{Attempt, Unsettled};
 use crate::plan::Plan;
 use crate::redact::Secret;
 use crate::render::Render;
-use crate::world::{Cancelled, World};
+use crate::world::{Cancelled, Signal, World};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
+
+/// How long one read may take with its retries, in milliseconds: one call's limit and a little more, less than the lease has left.
+pub const READ_MAX_MS: u64 = 35_000;
+
+/// Outages shorter than this are waited out where something is read and nothing is at stake but time.
+pub const OUTAGE: Duration = Duration::from_secs(150);
 
 /// Why a lane ended early, in the terms in which the executor decides.
 #[derive(Clone, Debug)]
@@ -66,8 +73,9 @@ impl From<Cancelled> for LaneError {
 impl From<ApiError> for LaneError {
     fn from(error: ApiError) -> Self {
         match error {
-            // Whether it was sent or not: the intent knows, and a resumed run asks.
-            ApiError::InDoubt(_) | ApiError::Deadline(_) | ApiError::RateLimited { .. } => Self::Unknown(error.to_string()),
+            // Only the world knows which signal it was; whoever ends the run asks it.
+            ApiError::Cancelled { .. } => Self::Cancelled(Cancelled(Signal::Interrupt)),
+            // Whatever it says no to was not done; where something may have been, `once` says so.
             _ => Self::Failed(error.to_string()),
         }
     }
@@ -75,6 +83,16 @@ impl From<ApiError> for LaneError {
 
 impl From<anyhow::Error> for LaneError {
     fn from(error: anyhow::Error) -> Self {
+        let error = match error.downcast::<Unsettled>() {
+            Ok(Unsettled(source)) => {
+                let text = format!("{source:#}");
+                return match Self::from(source) {
+                    cancelled @ Self::Cancelled(_) => cancelled,
+                    _ => Self::Unknown(text),
+                };
+            }
+            Err(error) => error,
+        };
         if let Some(own) = error.downcast_ref::<Self>() {
             return own.clone();
         }
@@ -192,29 +210,115 @@ impl Job<'_> {
         self.world.emit(EventKind::Warning { text: text.into() });
     }
 
-    /// Asked before every call that changes something: not cancelled, and the lease is ours for long enough.
+    /// Asked before every call that changes something: until when (monotonic milliseconds) it may start under the lease.
     ///
     /// # Errors
     /// When nothing more may be changed.
-    pub fn permit(&self) -> Result<(), LaneError> {
+    pub fn permit(&self) -> Result<u64, LaneError> {
         self.lease.permit(self.world).map_err(|error| LaneError::Unknown(format!("{error:#}; nothing more was changed by this run")))
+    }
+
+    /// One attempt at a change. `call` is given the moment until which it may send; a longer wait that the provider asks for is kept
+    /// here, where the lease is renewed meanwhile.
+    pub fn attempt<T>(&self, call: impl Fn(u64) -> Result<T, ApiError>) -> Attempt<T> {
+        let started = self.now_ms();
+        loop {
+            let error = match self.permit().map(&call) {
+                Err(error) => return Attempt::NotDone(error.into()),
+                Ok(Ok(value)) => return Attempt::Done(value),
+                Ok(Err(error)) => error,
+            };
+            match asked_wait(&error) {
+                Some(pause) if self.since(started) + pause <= self.target.policy.deploy_timeout => {
+                    self.warn(format!("{error}: waiting {} s", pause.as_secs()));
+                    if let Err(error) = self.wait(pause) {
+                        return Attempt::NotDone(error.into());
+                    }
+                }
+                _ if error.is_definite_no() => return Attempt::NotDone(error.into()),
+                _ => return Attempt::InDoubt(error.into()),
+            }
+        }
+    }
+
+    /// A change that may be made twice, and that matters only as far as what is read afterwards.
+    ///
+    /// # Errors
+    /// When it was refused or no answer came.
+    pub fn change<T>(&self, call: impl Fn(u64) -> Result<T, ApiError>) -> Result<T, LaneError> {
+        match self.attempt(call) {
+            Attempt::Done(value) => Ok(value),
+            Attempt::NotDone(error) | Attempt::InDoubt(error) => Err(error.into()),
+        }
+    }
+
+    /// Reads, and goes on asking through outages and rate limits until `budget` is spent: a lost answer must not decide a release.
+    ///
+    /// # Errors
+    /// When the provider says no, when the budget is spent, or when the run was cancelled.
+    pub fn read<T>(&self, budget: Duration, call: impl Fn() -> Result<T, ApiError>) -> Result<T, LaneError> {
+        let started = self.now_ms();
+        loop {
+            let error = match call() {
+                Ok(value) => return Ok(value),
+                Err(error) => error,
+            };
+            let passed = self.since(started);
+            let pause = asked_wait(&error).unwrap_or_else(|| poll_interval(self.world, passed).max(Duration::from_secs(1)));
+            if !error.is_transient() || passed + pause > budget {
+                return Err(error.into());
+            }
+            self.wait(pause)?;
+        }
+    }
+
+    /// The site's API for one read: its own retries end soon enough for the lease to be kept.
+    pub fn site(&self) -> Netlify<'_> {
+        self.netlify.until(self.now_ms() + READ_MAX_MS)
+    }
+
+    /// The service's API for one read, as [`Job::site`].
+    pub fn service(&self) -> Render<'_> {
+        self.render.until(self.now_ms() + READ_MAX_MS)
     }
 
     /// Waits, and keeps the lease meanwhile.
     ///
     /// # Errors
-    /// When the run was cancelled.
+    /// When the run was cancelled or the lease was lost.
     pub fn wait(&self, duration: Duration) -> Result<(), LaneError> {
-        if let Err(error) = self.lease.keep(self.world) {
-            return Err(LaneError::Unknown(format!("{error:#}; nothing more was changed by this run")));
+        /// Shorter than the time after which the lease is renewed.
+        const SLICE: Duration = Duration::from_secs(20);
+        let mut left = duration;
+        loop {
+            if let Err(error) = self.lease.keep(self.world) {
+                return Err(LaneError::Unknown(format!("{error:#}; nothing more was changed by this run")));
+            }
+            let slice = left.min(SLICE);
+            self.world.sleep(slice)?;
+            left -= slice;
+            if left.is_zero() {
+                return Ok(());
+            }
         }
-        self.world.sleep(duration)?;
-        Ok(())
+    }
+
+    /// How long it has been since `started_ms` of the monotonic clock.
+    pub fn since(&self, started_ms: u64) -> Duration {
+        Duration::from_millis(self.now_ms().saturating_sub(started_ms))
     }
 
     /// Monotonic milliseconds.
     pub fn now_ms(&self) -> u64 {
         self.world.now().mono_ms
+    }
+}
+
+/// The wait that a provider asks for; a few seconds when it only says "later".
+fn asked_wait(error: &ApiError) -> Option<Duration> {
+    match error {
+        ApiError::RateLimited { wait_ms, .. } => Some(Duration::from_millis(*wait_ms).max(Duration::from_secs(5))),
+        _ => None,
     }
 }
 

@@ -156,8 +156,7 @@ impl Lease {
     pub fn renew(&self, world: &dyn World) -> Result<()> {
         let mut inner = self.lock();
         let now = world.now();
-        refresh(world, &mut inner.holder);
-        match take(world, &self.name, Some(&inner.oid), &inner.holder) {
+        match self.extend(world, &mut inner) {
             Ok(Some(oid)) => {
                 inner.oid = oid;
                 inner.confirmed = now;
@@ -169,13 +168,33 @@ impl Lease {
         }
     }
 
-    /// Says whether a mutating call may start now, renewing the lease when it must.
+    /// One renewal; `None` when somebody else has the lease.
+    fn extend(&self, world: &dyn World, inner: &mut Inner) -> Result<Option<Oid>> {
+        let before = inner.holder.clone();
+        refresh(world, &mut inner.holder);
+        if let Some(oid) = take(world, &self.name, Some(&inner.oid), &inner.holder)? {
+            return Ok(Some(oid));
+        }
+        // An earlier renewal whose answer was lost may have moved it: then what is there is ours, and newer than we knew.
+        let Some(found) = world.refs().read(&self.name)? else { return Ok(None) };
+        let theirs = parse(&found)?;
+        let is_ours = theirs.run == before.run && theirs.process == before.process;
+        if is_ours { take(world, &self.name, Some(&found.oid), &inner.holder) } else { Ok(None) }
+    }
+
+    /// Says until when (monotonic milliseconds) mutating calls may start now, renewing the lease when it must.
     ///
     /// # Errors
-    /// When it may not: the run must stop changing things.
-    pub fn permit(&self, world: &dyn World) -> Result<()> {
+    /// When none may: the run must stop changing things.
+    pub fn permit(&self, world: &dyn World) -> Result<u64> {
         let confirmed = self.lock().confirmed;
-        if left(confirmed, world.now()) <= MARGIN { self.renew(world) } else { self.keep(world) }
+        if left(confirmed, world.now()) <= MARGIN { self.renew(world) } else { self.keep(world) }?;
+        let now = world.now();
+        let usable = left(self.lock().confirmed, now).saturating_sub(MARGIN);
+        if usable.is_zero() {
+            bail!("the lease could not be renewed in time");
+        }
+        Ok(now.mono_ms.saturating_add(u64::try_from(usable.as_millis()).unwrap_or(u64::MAX)))
     }
 
     /// Gives the lease back. It is only good manners: an unreturned lease ends by itself.

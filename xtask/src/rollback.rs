@@ -67,7 +67,7 @@ fn rollback_inner(session: &Session<'_>, asked: &Asked) -> Result<Ended, Ended> 
     };
     let job = Job { live: Some(current), manifests: &target.manifests, ..run::job(session, &options, &run, &planned, None, baseline, &lease) };
     let verdict = bring_back(&job, current, target, &lanes);
-    Ok(run::give_back(session, &lease, Ended { run: Some(run), verdict, plan: Some(planned.clone()), nothing_to_do: false }))
+    Ok(run::give_back(session, &lease, Ended { run: Some(run), verdict, plan: Some(Box::new(planned.clone())), nothing_to_do: false }))
 }
 
 fn read_log(session: &Session<'_>) -> Result<Vec<Live>, String> {

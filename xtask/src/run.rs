@@ -1,17 +1,18 @@
 //! One run of `deploy`: preflight, lease, plan, execution, and an end that is always written down.
 
+mod resume;
+
 use crate::changes::LaneFilters;
 use crate::config::{Config, Target};
 use crate::event::{EventKind, Step, StepEnd};
 use crate::executor::{self, Verdict};
 use crate::exit::Exit;
 use crate::facts::{self, Observed};
-use crate::ids::RunId;
+use crate::ids::{ReleaseId, RunId};
 use crate::inputs::Inputs;
 use crate::job::{Baseline, Commands, Job, LaneError};
 use crate::journal::{Process, RunRow};
 use crate::lane::frontend::Accepted;
-use crate::lane::undo;
 use crate::lease::{Holder, Lease, LeaseError};
 use crate::live::Live;
 use crate::netlify::Netlify;
@@ -20,7 +21,7 @@ use crate::redact::Secret;
 use crate::render::Render;
 use crate::source::SourceTree;
 use crate::world::World;
-use anyhow::Result;
+use resume::{Beginning, Unfinished};
 use std::time::Duration;
 
 /// Everything a run is given.
@@ -78,7 +79,7 @@ pub struct Ended {
     /// How it ended.
     pub verdict: Verdict,
     /// The plan, when it came so far.
-    pub plan: Option<Plan>,
+    pub plan: Option<Box<Plan>>,
     /// Whether nothing differed from what is live.
     pub nothing_to_do: bool,
 }
@@ -117,33 +118,65 @@ pub fn finish(session: &Session<'_>, ended: Ended) -> Ended {
 fn deploy_inner(session: &Session<'_>, options: &Options) -> Result<Ended, Ended> {
     let world = session.world;
     world.emit(EventKind::StepStarted { step: Step::Preflight });
-    let unfinished = find_unfinished(session, options)?;
+    let unfinished = resume::find(session, options)?;
     let observed = facts::observe(session).map_err(|error| preflight_failed(world, &error))?;
-    let plan_of = |observed: &Observed| plan(&observed.facts, &options.asked);
-    let mut planned = plan_of(&observed);
-    if planned.is_empty() && unfinished.is_none() {
+    let mut planned = plan(&observed.facts, &options.asked);
+    let unfinished = resume::still_current(session, options, unfinished, observed.facts.live.as_ref())?;
+    if let Some(unfinished) = unfinished {
+        return go_on(session, options, &unfinished, &observed, planned);
+    }
+    if planned.is_empty() {
         return Ok(nothing_to_do(session, planned));
     }
     facts::may_release(session, &observed, &planned).map_err(|error| preflight_failed(world, &error))?;
-    let run = begin(session, options, unfinished.as_ref())?;
+    let run = begin_new(session, options, new_row(session), &session.source.subject)?;
     session.inputs.begin(&run);
     let lease = acquire(session, options, &run)?;
+    let failed = |ended: Ended| give_back(session, &lease, end(&run, ended));
     // The lease is ours: what was read before it may have moved.
     let observed = match facts::observe_again(session, &observed) {
         Ok(Some(newer)) => {
-            planned = plan_of(&newer);
+            planned = plan(&newer.facts, &options.asked);
             newer
         }
         Ok(None) => observed,
-        Err(error) => return Err(give_back(session, &lease, end(&run, preflight_failed(world, &error)))),
+        Err(error) => return Err(failed(preflight_failed(world, &error))),
     };
-    let baseline = recall_baseline(session, &run, &observed.baseline).map_err(|error| {
-        give_back(session, &lease, end(&run, Ended::early(Exit::Refused, format!("{error:#}"))))
-    })?;
+    let beginning = Beginning::new(&planned, &observed.baseline);
+    resume::remember(session, &run, &beginning).map_err(|error| failed(no_journal(&error)))?;
     announce(session, &planned);
-    let job = job(session, options, &run, &planned, observed.facts.live.as_ref(), baseline, &lease);
-    let verdict = if options.abort { abort(&job) } else { executor::execute(&job) };
-    let ended = Ended { run: Some(run.clone()), verdict, plan: Some(planned.clone()), nothing_to_do: false };
+    let job = job(session, options, &run, &planned, observed.facts.live.as_ref(), observed.baseline, &lease);
+    let ended = Ended { run: Some(run.clone()), verdict: executor::execute(&job), plan: Some(Box::new(planned.clone())), nothing_to_do: false };
+    Ok(give_back(session, &lease, ended))
+}
+
+/// Goes on with an unfinished run, or undoes it. The plan is the one that it began with.
+fn go_on(session: &Session<'_>, options: &Options, unfinished: &Unfinished, observed: &Observed, planned: Plan) -> Result<Ended, Ended> {
+    let row = &unfinished.row;
+    let run = resume::take_over(session, options, row)?;
+    session.inputs.begin(&run);
+    let lease = acquire(session, options, &run).map_err(|ended| resume::leave(session, row, ended))?;
+    let failed = |ended: Ended| resume::leave(session, row, give_back(session, &lease, ended));
+    let now = facts::observe_again(session, observed).map_err(|error| failed(preflight_failed(session.world, &error)))?;
+    let observed = now.as_ref().unwrap_or(observed);
+    let live = observed.facts.live.as_ref();
+    let beginning = match &unfinished.beginning {
+        Some(beginning) => beginning.clone(),
+        // It stopped before it had a plan, and so before it changed anything.
+        None => Beginning::new(&planned, &observed.baseline),
+    };
+    resume::remember(session, &run, &beginning).map_err(|error| failed(no_journal(&error)))?;
+    let planned = beginning.plan(planned);
+    announce(session, &planned);
+    let is_recorded = live.is_some_and(|live| live.record.release.0 == run.0);
+    let verdict = if is_recorded && !options.abort {
+        let reason = format!("{} was live and recorded already; only the end of its run was missing", run);
+        Verdict { exit: Exit::Done, reason, release: Some(ReleaseId(run.0.clone())) }
+    } else {
+        let job = job(session, options, &run, &planned, live, beginning.baseline, &lease);
+        if options.abort { executor::abort(&job) } else { executor::execute(&job) }
+    };
+    let ended = Ended { run: Some(run), verdict, plan: Some(Box::new(planned)), nothing_to_do: false };
     Ok(give_back(session, &lease, ended))
 }
 
@@ -169,58 +202,7 @@ fn nothing_to_do(session: &Session<'_>, planned: Plan) -> Ended {
     announce_plan(session.world, &planned);
     let reason = format!("nothing to do: {} already has this content", session.target.name);
     let release = planned.parent.clone();
-    Ended { run: None, verdict: Verdict { exit: Exit::Done, reason, release }, plan: Some(planned), nothing_to_do: true }
-}
-
-/// The run to go on with: what `--resume` and `--abort` ask for, and what a plain `deploy` of the same commit does by itself.
-fn find_unfinished(session: &Session<'_>, options: &Options) -> Result<Option<RunRow>, Ended> {
-    let world = session.world;
-    let runs = world.journal().runs(&session.target.name, 20).map_err(|error| Ended::early(Exit::Refused, format!("{error:#}")))?;
-    let asked = options.resume || options.abort;
-    let newest = runs.into_iter().find(|run| run.command == "deploy");
-    let Some(run) = newest.filter(|run| is_resumable(run, session)) else {
-        return if asked { Err(Ended::early(Exit::Usage, format!("no run to {} in {}: the newest one has ended", if options.abort { "abort" } else { "resume" }, session.target.name))) } else { Ok(None) };
-    };
-    if run.commit == session.source.commit || options.abort {
-        return Ok(Some(run));
-    }
-    if asked {
-        return Err(Ended::early(
-            Exit::Usage,
-            format!("run {} released commit {}, here is {} (hint: check {} out, or `deploy --abort`)", run.id, run.commit.short(), session.source.commit.short(), run.commit.short()),
-        ));
-    }
-    if run.finished_ms.is_none() {
-        let reason = "its process ended without an outcome; a release of another commit followed";
-        if let Err(error) = world.journal().finish_run(&run.id, world.now().wall_ms, Exit::Unknown, reason) {
-            return Err(Ended::early(Exit::Refused, format!("{error:#}")));
-        }
-        world.emit(EventKind::Recovered { run: run.id.clone(), text: format!("{reason}; what it left is compared with what is live") });
-    }
-    Ok(None)
-}
-
-/// Unfinished and its process gone, or finished in a state from which it can go on.
-fn is_resumable(run: &RunRow, session: &Session<'_>) -> bool {
-    let exits = [Exit::Degraded, Exit::Unknown, Exit::Interrupted, Exit::Terminated, Exit::Bug].map(Exit::code);
-    match run.exit_code {
-        Some(code) => exits.contains(&code),
-        None => (session.is_dead)(&run.process),
-    }
-}
-
-/// Writes the run's first row, or takes an unfinished one over.
-fn begin(session: &Session<'_>, options: &Options, unfinished: Option<&RunRow>) -> Result<RunId, Ended> {
-    let world = session.world;
-    let refused = |error: anyhow::Error| no_journal(&error);
-    if let Some(row) = unfinished {
-        world.journal().adopt_run(&row.id, &session.process).map_err(refused)?;
-        let earlier = world.journal().events(&row.id).map_err(refused)?;
-        world.attach(&row.id, &earlier);
-        world.emit(EventKind::Recovered { run: row.id.clone(), text: if options.abort { "it is undone" } else { "it goes on where it stopped" }.to_owned() });
-        return Ok(row.id.clone());
-    }
-    begin_new(session, options, new_row(session), &session.source.subject)
+    Ended { run: None, verdict: Verdict { exit: Exit::Done, reason, release }, plan: Some(Box::new(planned)), nothing_to_do: true }
 }
 
 /// The row of a deploy that begins now.
@@ -245,6 +227,7 @@ pub fn new_row(session: &Session<'_>) -> RunRow {
 /// When the journal does not take it.
 pub fn begin_new(session: &Session<'_>, options: &Options, row: RunRow, subject: &str) -> Result<RunId, Ended> {
     let world = session.world;
+    resume::bury_all(session)?;
     world.journal().begin_run(&row).map_err(|error| no_journal(&error))?;
     world.attach(&row.id, &[]);
     world.emit(EventKind::RunStarted {
@@ -311,20 +294,6 @@ pub fn give_back(session: &Session<'_>, lease: &Lease, ended: Ended) -> Ended {
     ended
 }
 
-/// The first run of this id writes what was live; a resumed one reads it, because by now something else may be.
-fn recall_baseline(session: &Session<'_>, run: &RunId, observed: &Baseline) -> Result<Baseline> {
-    const KEY: &str = "baseline";
-    let journal = session.world.journal();
-    let at_ms = session.world.now().wall_ms;
-    if let Some(outcome) = journal.intent(run, KEY)?.and_then(|row| row.outcome) {
-        return Ok(serde_json::from_str(&outcome)?);
-    }
-    let json = serde_json::to_string(observed)?;
-    journal.intend(run, KEY, &json, at_ms)?;
-    journal.complete(run, KEY, &json, at_ms)?;
-    Ok(observed.clone())
-}
-
 /// Ends the preflight and shows the plan.
 pub fn announce(session: &Session<'_>, planned: &Plan) {
     let detail = format!("reversible: {}, because {}", if planned.reversible { "yes" } else { "no" }, planned.reversible_because);
@@ -372,28 +341,6 @@ pub fn job<'a>(
         admin_token: session.admin_token,
         by: session.by.clone(),
         override_reason: override_reason(options),
-    }
-}
-
-/// Brings back what was live when the run began: the frontend first.
-fn abort(job: &Job<'_>) -> Verdict {
-    let verdict = |exit, reason: String| Verdict { exit, reason, release: None };
-    let published = job.netlify.site().map(|site| site.published_id().cloned());
-    let frontend = match published {
-        Ok(found) if found == job.baseline.frontend => Ok(()),
-        _ => undo::frontend(job, None),
-    };
-    if let Err(error) = frontend {
-        return verdict(Exit::Unhealthy, format!("the previous frontend could not be restored: {error}"));
-    }
-    let live = job.render.live().map(|deploy| deploy.map(|deploy| deploy.id));
-    let backend = match live {
-        Ok(found) if found == job.baseline.backend => Ok(()),
-        _ => undo::backend(job).map(|_| ()),
-    };
-    match backend {
-        Ok(()) => verdict(Exit::RolledBack, format!("run {} was undone: what was live before is live again", job.run)),
-        Err(error) => verdict(Exit::Unhealthy, format!("the backend could not be rolled back: {error}")),
     }
 }
 

@@ -17,50 +17,50 @@ use crate::rows;
 use crate::run::Runner;
 use rusqlite::Connection;
 
+/// How far an attempt came.
+enum Progress {
+    /// Nothing is pending any more.
+    Done,
+    /// Between two transactions another runner took the next file.
+    Overtaken,
+}
+
 impl Migrator {
     pub(crate) fn apply_now(&self) -> Result<Report, Error> {
         let watch = Stopwatch::start();
+        let mut report = Report::default();
         loop {
-            match self.attempt() {
+            match self.attempt(&mut report) {
+                Ok(Progress::Done) => break,
+                Ok(Progress::Overtaken) => {}
                 // Another process is in the middle of a file outside a transaction: afterwards look again.
                 Err(Error::Unfinished { .. }) if self.waited_for_outside()? => {}
-                outcome => {
-                    return outcome.map(|report| Report {
-                        duration_ms: watch.elapsed_ms(),
-                        ..report
-                    });
-                }
+                Err(error) => return Err(error),
             }
         }
+        report.duration_ms = watch.elapsed_ms();
+        Ok(report)
     }
 
-    fn attempt(&self) -> Result<Report, Error> {
+    fn attempt(&self, report: &mut Report) -> Result<Progress, Error> {
         let (early, _) = self.look()?;
-        let mut report = Report {
-            notes: early.notes.clone(),
-            ..Report::default()
-        };
+        report.notes = early.notes;
         if early.pending.is_empty() && early.unhashed.is_empty() {
-            return Ok(report);
+            return Ok(Progress::Done);
         }
         // Files that break a rule are refused before the lock is even asked for.
         drop(self.prepare(&early.pending)?);
         let mut connection = self.open()?;
         let guard = Guard::install(&mut connection, &self.history_table)?;
         self.begin(&mut connection)?;
-        let outcome = self.under_lock(&mut connection, &guard, &mut report);
+        let outcome = self.under_lock(&mut connection, &guard, report);
         roll_back(&connection);
-        if let Err(error) = outcome {
-            self.forget_backup(&report, &error);
-            return Err(error);
+        if let Err(error) = &outcome {
+            self.forget_backup(report, error);
+        } else if !report.applied.is_empty() {
+            self.afterwards(&connection, report)?;
         }
-        if !report.applied.is_empty() {
-            self.afterwards(&connection, &mut report)?;
-        }
-        if let Some(backup) = &report.backup {
-            self.prune(&[backup])?;
-        }
-        Ok(report)
+        outcome
     }
 
     /// A backup of a state that has not changed is of no use, and would push out one that is.
@@ -89,12 +89,12 @@ impl Migrator {
         connection: &mut Connection,
         guard: &Guard,
         report: &mut Report,
-    ) -> Result<(), Error> {
+    ) -> Result<Progress, Error> {
         let (now, last_applied) = self.look_again(connection)?;
         let prepared = self.prepare(&now.pending)?;
         let pending: Vec<&Prepared<'_>> = prepared.iter().collect();
         if pending.is_empty() && now.unhashed.is_empty() {
-            return Ok(());
+            return Ok(Progress::Done);
         }
         if rows::any(connection, &self.history_table)? {
             // Under our lock: the backup is exactly the state that the files will find.
@@ -113,13 +113,13 @@ impl Migrator {
         history::ensure(connection, &self.history_table)?;
         self.adopt(connection, &now)?;
         if pending.is_empty() {
-            return self.commit(connection, &[]);
+            return self.commit(connection, &[]).map(|()| Progress::Done);
         }
         for batch in batches(&pending, self.per_file) {
             if connection.is_autocommit() {
                 self.begin(connection)?;
                 if !self.still_pending(connection, &batch)? {
-                    return Ok(());
+                    return Ok(Progress::Overtaken);
                 }
             }
             let runner = Runner {
@@ -142,23 +142,21 @@ impl Migrator {
             };
             report.applied.extend(done);
         }
-        Ok(())
+        Ok(Progress::Done)
     }
 
-    /// Between two transactions another runner may have gone on with our work; then there is nothing left to do here.
+    /// Between two transactions another runner may have gone on with our work; then it is time to look again.
     fn still_pending(
         &self,
         connection: &Connection,
         batch: &[&Prepared<'_>],
     ) -> Result<bool, Error> {
-        let (now, _) = self.look_again(connection)?;
-        let names: Vec<&str> = now
-            .pending
-            .iter()
-            .filter_map(|index| self.files.get(*index))
-            .map(|file| file.name.as_str())
-            .collect();
-        Ok(batch.iter().all(|file| names.contains(&file.name)))
+        let names: Vec<&str> = batch.iter().map(|file| file.name).collect();
+        Ok(!history::contains_any(
+            connection,
+            &self.history_table,
+            &names,
+        )?)
     }
 
     /// A file that asks to run outside a transaction. Its row says "unfinished" while it runs, so that a crash is seen.
@@ -214,6 +212,7 @@ impl Migrator {
             } else {
                 Kind::Unfinished
             },
+            replaces: file.directives.no_transaction && result.is_some(),
         };
         history::record(connection, &self.history_table, &row)
     }
@@ -223,9 +222,15 @@ impl Migrator {
         connection: &Connection,
         files: &[&Prepared<'_>],
     ) -> Result<(), Error> {
-        connection
-            .execute_batch("COMMIT")
-            .doing(|| self.doing("commit"))?;
+        if let Err(source) = connection.execute_batch("COMMIT") {
+            let busy = source.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy);
+            roll_back(connection);
+            if !busy && self.arrived(connection, files) {
+                let doing = self.doing("commit");
+                return Err(Error::Unsure { doing, source });
+            }
+            return Err(source).doing(|| self.doing("commit"));
+        }
         if !files.is_empty() {
             self.emit(Event::Committed {
                 files: files.iter().map(|file| file.name.to_owned()).collect(),
@@ -234,10 +239,27 @@ impl Migrator {
         Ok(())
     }
 
-    /// After the commit: is the file sound, may the planner know the new indexes, can the log be folded in? Only the
-    /// first can fail the run.
+    /// Is a transaction whose commit failed in the file all the same? Also when that cannot be found out. The journal may
+    /// have been removed before what failed, for instance the sync of the folder.
+    fn arrived(&self, connection: &Connection, files: &[&Prepared<'_>]) -> bool {
+        let Ok(history) = read_history(connection, &self.history_table) else {
+            return true;
+        };
+        let recorded = |file: &&&Prepared<'_>| history.iter().any(|row| row.filename == file.name);
+        files.iter().any(|file| recorded(&file))
+    }
+
+    /// After the commit nothing may claim that nothing was changed: damage needs a person, all else is a note.
     fn afterwards(&self, connection: &Connection, report: &mut Report) -> Result<(), Error> {
-        let damage = backup::quick_check(connection)?;
+        let damage = match backup::quick_check(connection) {
+            Err(Error::Interrupted { .. }) => {
+                let note = "interrupted after the commit, before the check: `migrate --verify` makes up for it";
+                report.notes.push(note.to_owned());
+                return Ok(());
+            }
+            Err(error) => vec![error.message()],
+            Ok(damage) => damage,
+        };
         if !damage.is_empty() {
             let backup = report.backup.as_ref().map_or_else(String::new, |path| {
                 format!("; the state before is in {}", path.display())
@@ -247,16 +269,26 @@ impl Migrator {
                 message: format!("{}{backup}", damage.join("; ")),
             });
         }
-        connection.execute_batch("PRAGMA optimize = 0x10002").ok();
-        let mode: String = connection
-            .pragma_query_value(None, "journal_mode", |row| row.get(0))
-            .doing(|| self.doing("check"))?;
-        if mode == "wal" {
-            let folded: rusqlite::Result<bool> =
+        // Fresh statistics for the query planner; without them queries are slower, not wrong. A database without rows has
+        // nothing to learn from, and asking costs the square of the number of its tables.
+        if report.backup.is_some() {
+            connection.execute_batch("PRAGMA optimize = 0x10002").ok();
+        }
+        let mode = connection.pragma_query_value(None, "journal_mode", |row| row.get(0));
+        if mode.is_ok_and(|mode: String| mode == "wal") {
+            let busy: rusqlite::Result<bool> =
                 connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0));
-            if !matches!(folded, Ok(false)) {
-                report.notes.push("a reader keeps the write-ahead log from being folded in; SQLite will do it later".to_owned());
+            if !matches!(busy, Ok(false)) {
+                report.notes.push(
+                    "the write-ahead log could not be folded in now; SQLite will do it later"
+                        .to_owned(),
+                );
             }
+        }
+        if let Some(backup) = &report.backup
+            && let Err(error) = self.prune(&[backup])
+        {
+            report.notes.push(error.message());
         }
         Ok(())
     }

@@ -31,24 +31,33 @@ impl Migrator {
 
     /// Does not look at the files: a backup must be possible also when they and the history disagree.
     pub(crate) fn back_up_now(&self) -> Result<PathBuf, Error> {
-        let history = match self.open_existing()? {
-            Some(connection) => read_history(&connection, &self.history_table).unwrap_or_default(),
-            None => Vec::new(),
+        let Some(mut connection) = self.open_existing()? else {
+            return Err(self.nothing_to_back_up());
         };
+        // The lock keeps two runners from tidying up behind each other.
+        self.begin(&mut connection)?;
+        let history = read_history(&connection, &self.history_table).unwrap_or_default();
         let path = self.back_up(history.last().map(|row| row.filename.as_str()))?;
         self.prune(&[&path])?;
         Ok(path)
     }
 
-    /// Makes a backup, named after the time and the last applied file.
-    pub(crate) fn back_up(&self, last_applied: Option<&str>) -> Result<PathBuf, Error> {
-        let source = self.open_existing()?.ok_or_else(|| Error::Refused {
+    fn nothing_to_back_up(&self) -> Error {
+        Error::Refused {
             message: format!("there is no {} to back up", self.database.display()),
             hint: String::new(),
-        })?;
+        }
+    }
+
+    /// Makes a backup, named after the time and the last applied file. Call under the write lock.
+    pub(crate) fn back_up(&self, last_applied: Option<&str>) -> Result<PathBuf, Error> {
+        let source = self
+            .open_existing()?
+            .ok_or_else(|| self.nothing_to_back_up())?;
         let watch = Stopwatch::start();
         let folder = self.backup_folder();
         prepare_folder(self, &folder)?;
+        self.sweep(&folder)?;
         let bytes = self.require_space(&source, &folder)?;
         let path = folder.join(format!(
             "{}-{}.db",
@@ -70,6 +79,30 @@ impl Migrator {
             duration_ms: watch.elapsed_ms(),
         });
         Ok(path)
+    }
+
+    /// Removes what a killed run has left: a service that is killed on every start must not fill the disk.
+    fn sweep(&self, folder: &Path) -> Result<(), Error> {
+        let doing = || format!("tidy up {}", folder.display());
+        for entry in fs_err::read_dir(folder).doing(doing)? {
+            let path = entry.doing(doing)?.path();
+            let name = path
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
+            if name.starts_with(&self.scratch_prefix()) {
+                fs_err::remove_dir_all(&path).doing(doing)?;
+            } else if name.contains(".db.tmp") {
+                fs_err::remove_file(&path).doing(doing)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn scratch_prefix(&self) -> String {
+        let name = self.database.file_name().unwrap_or_default();
+        format!(".{}.rehearsal-", name.to_string_lossy())
     }
 
     fn require_space(&self, source: &Connection, folder: &Path) -> Result<u64, Error> {
@@ -213,14 +246,8 @@ pub(crate) fn scratch_folder(
     } else {
         beside
     };
-    let name = migrator
-        .database
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
     tempfile::Builder::new()
-        .prefix(&format!(".{name}.rehearsal-"))
+        .prefix(&migrator.scratch_prefix())
         .tempdir_in(beside)
         .doing(|| format!("make a folder for the rehearsal in {}", beside.display()))
 }

@@ -75,6 +75,7 @@ impl Migrator {
         let mut recorded = Vec::new();
         for file in self.files.iter().take(last + 1) {
             let row = rows.iter().find(|row| row.filename == file.name);
+            let replaces = row.is_some();
             if row.is_some_and(|row| row.kind != Kind::Unfinished) {
                 continue;
             }
@@ -90,6 +91,7 @@ impl Migrator {
                 statements: 0,
                 git_commit: self.git_commit.as_deref(),
                 kind: Kind::Baseline,
+                replaces,
             };
             history::record(connection, &self.history_table, &row)?;
             recorded.push(file.name.clone());

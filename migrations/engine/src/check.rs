@@ -63,18 +63,22 @@ pub(crate) fn prepare(file: &MigrationFile, own_transaction: bool) -> Result<Pre
         ));
     }
     let mut open_transaction = None;
+    let mut open_savepoints: Vec<(String, usize)> = Vec::new();
     let mut notes = Vec::new();
     let mut statements = Vec::with_capacity(found.len());
     for statement in found {
+        follow_savepoints(&statement, &mut open_savepoints);
         match judge(&statement, directives, &mut open_transaction) {
             Verdict::Run => statements.push(statement),
             Verdict::Skip(None) => {}
-            Verdict::Skip(Some(why)) => notes.push(format!(
-                "{}:{}: left out {}: {why}",
-                file.name,
-                at(statement.start).line,
-                statement.text.trim_end_matches(';')
-            )),
+            Verdict::Skip(Some(why)) => {
+                // One note per file: generated files have a pair around every table.
+                if notes.is_empty() {
+                    let line = at(statement.start).line;
+                    let text = statement.text.trim_end_matches(';');
+                    notes.push(format!("{}:{line}: left out {text}: {why}", file.name));
+                }
+            }
             Verdict::Reject(message, hint) => {
                 return Err(reject(statement.start, statement.text, message, hint));
             }
@@ -99,6 +103,15 @@ pub(crate) fn prepare(file: &MigrationFile, own_transaction: bool) -> Result<Pre
             "add the COMMIT or leave out the BEGIN",
         ));
     }
+    if let Some((name, start)) = open_savepoints.first() {
+        let message = format!("SAVEPOINT {name} without its RELEASE");
+        return Err(reject(
+            *start,
+            "SAVEPOINT",
+            message,
+            "release it: a later file could roll back to it",
+        ));
+    }
     Ok(Prepared {
         name: &file.name,
         text,
@@ -108,6 +121,22 @@ pub(crate) fn prepare(file: &MigrationFile, own_transaction: bool) -> Result<Pre
         statements,
         notes,
     })
+}
+
+/// RELEASE closes the newest savepoint of its name and all that came after it.
+fn follow_savepoints(statement: &Statement<'_>, open: &mut Vec<(String, usize)>) {
+    let name = statement
+        .tokens
+        .last()
+        .map(|token| token.name().to_lowercase());
+    let name = name.unwrap_or_default();
+    if statement.word(0, "SAVEPOINT") {
+        open.push((name, statement.start));
+    } else if statement.word(0, "RELEASE")
+        && let Some(at) = open.iter().rposition(|(other, _)| *other == name)
+    {
+        open.truncate(at);
+    }
 }
 
 /// UTF-8 text with line ends that SQLite sees too.
@@ -249,11 +278,7 @@ fn pragma_statement(statement: &Statement<'_>, directives: Directives) -> Verdic
         .get(at)
         .map(|token| token.name().to_lowercase())
         .unwrap_or_default();
-    let has_value = statement.tokens.len() > at + 1
-        && statement
-            .tokens
-            .last()
-            .is_some_and(|token| token.kind != TokenKind::Semicolon);
+    let has_value = statement.tokens.len() > at + 1;
     match pragma(&name, has_value, directives) {
         Pragma::Allowed => Verdict::Run,
         Pragma::Handled => Verdict::Skip(Some(

@@ -65,16 +65,14 @@ fn walk(
         let is_sql = Path::new(&name)
             .extension()
             .is_some_and(|extension| extension.eq_ignore_ascii_case("sql"));
-        if name.starts_with('.') || !(is_sql || path.is_dir()) {
+        let file_type = entry.file_type().doing(|| format!("inspect {name}"))?;
+        let is_folder = file_type.is_dir() || file_type.is_symlink() && path.is_dir();
+        if name.starts_with('.') || !(is_sql || is_folder) {
             // An editor's lock `.#a.sql` and backup `a.sql~` fall out here: neither is a visible name that ends in .sql.
             continue;
         }
         let key = format!("{prefix}{name}");
-        if entry
-            .file_type()
-            .doing(|| format!("inspect {key}"))?
-            .is_symlink()
-        {
+        if file_type.is_symlink() {
             let target = fs_err::canonicalize(&path).doing(|| format!("follow the link {key}"))?;
             if !target.starts_with(root) {
                 return Err(files(
@@ -86,7 +84,7 @@ fn walk(
                 ));
             }
         }
-        if path.is_dir() {
+        if is_folder {
             if is_sql {
                 return Err(files(
                     format!("{key} is a folder with the name of a file"),

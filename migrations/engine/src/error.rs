@@ -68,6 +68,11 @@ pub enum Error {
     },
     /// The database file is damaged, or is no database.
     Corrupt { doing: String, message: String },
+    /// The commit failed in its last step: the changes are there, but a power cut may still undo them.
+    Unsure {
+        doing: String,
+        source: rusqlite::Error,
+    },
     /// SQLite failed outside of any migration statement; what was uncommitted is rolled back.
     Database {
         doing: String,
@@ -107,7 +112,9 @@ impl Error {
             Self::Statement { .. } | Self::Integrity { .. } | Self::Database { .. } => {
                 exit_code::ROLLED_BACK
             }
-            Self::Unfinished { .. } | Self::Corrupt { .. } => exit_code::NEEDS_A_PERSON,
+            Self::Unfinished { .. } | Self::Corrupt { .. } | Self::Unsure { .. } => {
+                exit_code::NEEDS_A_PERSON
+            }
             Self::Interrupted { signal } => {
                 exit_code::SIGNAL_BASE.saturating_add(u8::try_from(*signal).unwrap_or(2))
             }
@@ -189,6 +196,9 @@ impl Error {
             }
             Self::Corrupt { doing, message } => format!("{doing}: {message}"),
             Self::Database { doing, source } => format!("{doing}: {source}"),
+            Self::Unsure { doing, source } => {
+                format!("{doing}: {source}; the changes are there, but a power cut may undo them")
+            }
             Self::File { doing, source } => format!("{doing}: {source}"),
         }
     }
@@ -218,6 +228,7 @@ impl Error {
             Self::Unfinished { .. } => "finish it by hand and record it with `migrate --baseline <file>`, or undo it by hand and clear it with `migrate --repair`".to_owned(),
             Self::Corrupt { .. } => "restore a backup with `migrate --restore <file>`; they are in the folder named like the database with `.backups` at the end".to_owned(),
             Self::Database { source, .. } => database_hint(source).to_owned(),
+            Self::Unsure { .. } => "look at the disk, then run the same command again: it says whether everything is applied".to_owned(),
             Self::File { .. } => String::new(),
         }
     }
@@ -275,7 +286,7 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Database { source, .. } => Some(source),
+            Self::Database { source, .. } | Self::Unsure { source, .. } => Some(source),
             Self::File { source, .. } => Some(source),
             _ => None,
         }

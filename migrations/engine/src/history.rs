@@ -80,6 +80,8 @@ pub(crate) struct NewRow<'a> {
     pub(crate) statements: usize,
     pub(crate) git_commit: Option<&'a str>,
     pub(crate) kind: Kind,
+    /// Is there a row of this file already, of one that had begun?
+    pub(crate) replaces: bool,
 }
 
 /// Columns that the three-column table lacks, in the order in which they are added.
@@ -190,21 +192,24 @@ pub(crate) fn ensure(connection: &Connection, table: &str) -> Result<(), Error> 
     Ok(())
 }
 
-/// Writes a row: over the one of the same name, which is a file that had begun, or as a new one. Not by ON CONFLICT,
-/// because tables of earlier runners need not have a unique index.
+/// Writes a row. The caller knows whether it is there; ON CONFLICT would need a unique index, which tables of earlier
+/// runners may lack.
 pub(crate) fn record(connection: &Connection, table: &str, row: &NewRow<'_>) -> Result<(), Error> {
     let table = quote(table);
-    let update = format!(
-        "UPDATE main.{table} SET checksum = ?2, raw_checksum = ?3, compatible = ?4, duration_ms = ?5, statements = ?6,
-             sqlite_version = ?7, tool_version = ?8, git_commit = ?9, kind = ?10 WHERE filename = ?1"
-    );
-    let insert = format!(
-        "INSERT INTO main.{table} (filename, checksum, raw_checksum, compatible, duration_ms, statements, sqlite_version, tool_version, git_commit, kind)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
-    );
+    let sql = if row.replaces {
+        format!(
+            "UPDATE main.{table} SET checksum = ?2, raw_checksum = ?3, compatible = ?4, duration_ms = ?5, statements = ?6,
+                 sqlite_version = ?7, tool_version = ?8, git_commit = ?9, kind = ?10 WHERE filename = ?1"
+        )
+    } else {
+        format!(
+            "INSERT INTO main.{table} (filename, checksum, raw_checksum, compatible, duration_ms, statements, sqlite_version, tool_version, git_commit, kind)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
+        )
+    };
     let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-    let write = |sql: &str| {
-        connection.prepare_cached(sql)?.execute(rusqlite::params![
+    let write = || {
+        connection.prepare_cached(&sql)?.execute(rusqlite::params![
             row.filename,
             row.checksum,
             row.raw_checksum,
@@ -217,10 +222,32 @@ pub(crate) fn record(connection: &Connection, table: &str, row: &NewRow<'_>) -> 
             row.kind.text(),
         ])
     };
-    let written = write(&update).and_then(|rows| if rows == 0 { write(&insert) } else { Ok(rows) });
-    written
+    write()
         .map(drop)
         .doing(|| format!("record {} in the history", row.filename))
+}
+
+/// Is one of these files recorded?
+pub(crate) fn contains_any(
+    connection: &Connection,
+    table: &str,
+    filenames: &[&str],
+) -> Result<bool, Error> {
+    let sql = format!(
+        "SELECT EXISTS (SELECT 1 FROM main.{} WHERE filename = ?1)",
+        quote(table)
+    );
+    let doing = || format!("look into the history table {table}");
+    let mut statement = connection.prepare_cached(&sql).doing(doing)?;
+    for filename in filenames {
+        if statement
+            .query_row([filename], |row| row.get(0))
+            .doing(doing)?
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Removes one row.

@@ -44,6 +44,7 @@ mod locate;
 mod migrator;
 mod outside;
 mod plan;
+mod rebuild;
 mod rehearse;
 mod repair;
 mod report;

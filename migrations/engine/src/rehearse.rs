@@ -140,7 +140,10 @@ impl Migrator {
     /// Lint prefers what really happened on a copy; where the files do not run, their text alone is judged.
     pub(crate) fn lint_now(&self) -> Result<Lint, Error> {
         self.on_own_copy(|connection, pending| {
-            let rehearsal = on_connection(self, connection, pending).unwrap_or_default();
+            let rehearsal = match on_connection(self, connection, pending) {
+                Err(Error::Interrupted { signal }) => return Err(Error::Interrupted { signal }),
+                other => other.unwrap_or_default(),
+            };
             let files = pending.iter().map(|file| {
                 let findings = rehearsal
                     .files

@@ -6,10 +6,12 @@ use crate::error::{Doing as _, Error};
 use crate::event::{Event, Phase};
 use crate::foreign_keys;
 use crate::guard::{Denial, Guard};
+use crate::history::quote;
 use crate::lexer::Statement;
 use crate::lint;
 use crate::locate;
 use crate::migrator::Migrator;
+use crate::rebuild;
 use crate::report::{FileReport, RowChange};
 use crate::rows;
 use rusqlite::{Connection, ErrorCode};
@@ -48,7 +50,7 @@ impl Runner<'_> {
         for statement in &file.statements {
             self.statement(file, statement)?;
         }
-        self.reset_settings(file)?;
+        self.reset_connection(file)?;
         let duration_ms = watch.elapsed_ms();
         let mut findings = reading
             .findings_where(|table| before.get(table).is_some_and(|columns| !columns.is_empty()));
@@ -60,7 +62,7 @@ impl Runner<'_> {
             findings.extend(
                 before
                     .get(&table)
-                    .and_then(|before| lint::compare(&table, before, &after)),
+                    .and_then(|before| rebuild::compare(&table, before, &after)),
             );
         }
         let rows = self.measure(file, &reading, measure)?;
@@ -108,12 +110,12 @@ impl Runner<'_> {
     fn columns(
         &self,
         reading: &lint::Reading,
-    ) -> Result<BTreeMap<String, BTreeMap<String, lint::Column>>, Error> {
+    ) -> Result<BTreeMap<String, BTreeMap<String, rebuild::Column>>, Error> {
         reading
             .rebuilt
             .iter()
             .chain(reading.gone.keys())
-            .map(|table| Ok((table.clone(), lint::columns(self.connection, table)?)))
+            .map(|table| Ok((table.clone(), rebuild::columns(self.connection, table)?)))
             .collect()
     }
 
@@ -209,25 +211,43 @@ impl Runner<'_> {
         }
     }
 
-    /// Settings belong to the connection: what one file sets must not reach the next.
-    fn reset_settings(&self, file: &Prepared<'_>) -> Result<(), Error> {
-        if !file
-            .statements
-            .iter()
-            .any(|statement| statement.word(0, "PRAGMA"))
-        {
-            return Ok(());
+    /// Settings and temporary tables belong to the connection: what one file leaves there must not reach the next, which
+    /// may run in another process next time.
+    fn reset_connection(&self, file: &Prepared<'_>) -> Result<(), Error> {
+        let doing = || format!("tidy up the connection after {}", file.name);
+        let any = |of: &dyn Fn(&Statement<'_>) -> bool| file.statements.iter().any(of);
+        if any(&|statement| statement.word(0, "PRAGMA")) {
+            let schema = if file.directives.writable_schema {
+                "PRAGMA writable_schema = RESET;"
+            } else {
+                ""
+            };
+            let defaults = "PRAGMA legacy_alter_table = OFF; PRAGMA recursive_triggers = OFF;
+                PRAGMA ignore_check_constraints = OFF; PRAGMA case_sensitive_like = OFF; PRAGMA defer_foreign_keys = OFF;";
+            let settings = format!("{schema}{defaults}");
+            self.connection.execute_batch(&settings).doing(doing)?;
         }
-        let schema = if file.directives.writable_schema {
-            "PRAGMA writable_schema = RESET;"
-        } else {
-            ""
+        let temporary = |statement: &Statement<'_>| {
+            statement
+                .tokens
+                .iter()
+                .any(|token| token.is("TEMP") || token.is("TEMPORARY"))
         };
-        let defaults = "PRAGMA legacy_alter_table = OFF; PRAGMA recursive_triggers = OFF;
-            PRAGMA ignore_check_constraints = OFF; PRAGMA case_sensitive_like = OFF; PRAGMA defer_foreign_keys = OFF;";
-        self.connection
-            .execute_batch(&format!("{schema}{defaults}"))
-            .doing(|| format!("reset the settings after {}", file.name))
+        if any(&temporary) {
+            for (kind, name) in self.temporary().doing(doing)? {
+                let sql = format!("DROP {kind} IF EXISTS temp.{}", quote(&name));
+                self.connection.execute_batch(&sql).doing(doing)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tables first: what hangs on them goes with them.
+    fn temporary(&self) -> rusqlite::Result<Vec<(String, String)>> {
+        let sql = "SELECT type, name FROM temp.sqlite_schema WHERE name NOT LIKE 'sqlite%' ORDER BY type <> 'table'";
+        let mut statement = self.connection.prepare(sql)?;
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        rows.collect()
     }
 
     fn measure(

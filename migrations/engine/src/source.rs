@@ -1,7 +1,6 @@
 //! One migration file as it was read, and the two hashes that recognise it later.
 
 use sha2::{Digest as _, Sha256};
-use std::fmt::Write as _;
 
 /// A migration: its key in the history, and its bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,13 +48,9 @@ pub(crate) fn without_bom(text: &[u8]) -> &[u8] {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .fold(String::with_capacity(64), |mut out, byte| {
-            // Writing to a String cannot fail.
-            write!(out, "{byte:02x}").ok();
-            out
-        })
+    let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('0');
+    let pair = |byte: &u8| [digit(byte >> 4), digit(byte & 15)];
+    bytes.iter().flat_map(pair).collect()
 }
 
 #[cfg(test)]

@@ -302,13 +302,11 @@ impl Cloud {
         response_headers: Vec<(String, String)>,
     ) -> Reply {
         let Some((instance, port)) = self.state.render.routed() else {
-            let mut response = answer::bytes(
+            return Reply::respond(answer::bytes(
                 503,
                 "text/plain; charset=utf-8",
                 b"Service Unavailable\n".to_vec(),
-            );
-            answer::set_header(&mut response, "x-render-routing", "no-server");
-            return Reply::respond(response);
+            ));
         };
         answer::set_request_header(&mut request, "x-forwarded-for", "127.0.0.1");
         answer::set_request_header(&mut request, "x-forwarded-proto", "http");

@@ -6,7 +6,7 @@
 
 use std::ffi::OsString;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -105,7 +105,6 @@ pub fn start(exe_and_args: &[OsString], state_dir: &Path, settings: &Settings) -
     let mut is_ours = true;
     let mut child = Command::new(exe)
         .args(args)
-        .current_dir(&state_dir)
         .stdin(Stdio::null())
         .stdout(log.try_clone().context("share the log file")?)
         .stderr(log)
@@ -140,6 +139,10 @@ pub fn start(exe_and_args: &[OsString], state_dir: &Path, settings: &Settings) -
         }
         std::thread::sleep(LOOK_EVERY);
     }
+}
+
+fn absolute(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path).with_context(|| format!("find {}", path.display()))
 }
 
 fn last_lines(log: &Path) -> String {
@@ -239,6 +242,10 @@ pub fn serve(state_dir: &Path) -> Result<()> {
     if let Err(error) = rustix::process::setsid() {
         note(&format!("stays in the session it was started in: {error}"));
     }
+    let state_dir = &absolute(state_dir)?;
+    // The folder it was started in may go away or be unmounted.
+    std::env::set_current_dir(state_dir)
+        .with_context(|| format!("enter {}", state_dir.display()))?;
     let path = state_dir.join(SETTINGS);
     let bytes = read_if_there(&path)?.with_context(|| {
         format!(

@@ -74,6 +74,11 @@ pub enum FaultKind {
         /// Pause before each piece.
         pause_ms: u64,
     },
+    /// The body is followed by spaces up to this length: an answer that is far too long.
+    Pad {
+        /// Bytes in all.
+        bytes: u64,
+    },
     /// The right body under a wrong content type.
     ContentType {
         /// The type that is claimed.
@@ -170,6 +175,7 @@ pub(crate) fn instead(kind: &FaultKind) -> Option<Reply> {
 pub(crate) fn afterwards(kind: &FaultKind, mut reply: Reply) -> Reply {
     match kind {
         FaultKind::Delay { delay_ms } => reply.delay_ms = *delay_ms,
+        FaultKind::Pad { bytes } => reply.effect = Effect::Pad(*bytes),
         FaultKind::ResetAfter => reply.effect = Effect::ResetAfter,
         FaultKind::TruncateAt { at } => reply.effect = Effect::TruncateAt(*at),
         FaultKind::Drip { bytes, pause_ms } => {

@@ -30,7 +30,7 @@ pub use blobs::Blobs;
 pub use core::{Cloud, Door, Endpoints, RequestRecord, Secrets};
 pub use fault::{Fault, FaultKind};
 pub use ids::{DeployId, IdSource, InstanceId, SiteDeployId};
-pub use reply::{Action, Content, Effect, Reply, RunnerEvent, StartSpec, Upstream};
+pub use reply::{Action, Content, Effect, Replacement, Reply, RunnerEvent, StartSpec, Upstream};
 pub use settings::{
     Disk, QueuePolicy, RateLimits, ServiceSettings, Settings, SiteSettings, Timings,
 };

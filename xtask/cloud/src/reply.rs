@@ -60,6 +60,8 @@ pub enum Effect {
         /// Pause before each piece.
         pause_ms: u64,
     },
+    /// The body is followed by spaces up to this many bytes in all.
+    Pad(u64),
     /// A proxied answer's status, headers and body are replaced after the service has processed the request.
     Replace(Box<Replacement>),
 }

@@ -74,15 +74,26 @@ pub enum PatternError {
 impl fmt::Display for PatternError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Empty => f.write_str("an empty pattern matches nothing: remove it, or write `**` for every file"),
+            Self::Empty => f.write_str(
+                "an empty pattern matches nothing: remove it, or write `**` for every file",
+            ),
             Self::TooLong(units) => {
-                write!(f, "a pattern of {units} characters is too long: at most {UNITS_MAX} are allowed, split it up")
+                write!(
+                    f,
+                    "a pattern of {units} characters is too long: at most {UNITS_MAX} are allowed, split it up"
+                )
             }
             Self::TooDeep(glob, unit) => {
-                write!(f, "pattern `{glob}`, character {unit}: brackets are nested deeper than 100, flatten them")
+                write!(
+                    f,
+                    "pattern `{glob}`, character {unit}: brackets are nested deeper than 100, flatten them"
+                )
             }
             Self::TooLarge(glob) => {
-                write!(f, "pattern `{glob}` unfolds to more than 100000 steps: lower its repetition counts")
+                write!(
+                    f,
+                    "pattern `{glob}` unfolds to more than 100000 steps: lower its repetition counts"
+                )
             }
         }
     }
@@ -103,7 +114,10 @@ impl fmt::Display for Undecided {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let limit = captures::STEPS_MAX;
         let Self { pattern, path } = self;
-        write!(f, "gave up matching `{path}` against `{pattern}` after {limit} steps: write it without `\\1`")
+        write!(
+            f,
+            "gave up matching `{path}` against `{pattern}` after {limit} steps: write it without `\\1`"
+        )
     }
 }
 
@@ -130,11 +144,18 @@ impl Pattern {
         let plain = format!("^(?:{})$", translation.expression);
         let (matcher, negates) = if translation.negated {
             let negation = format!("^(?!{plain}).*$");
-            (matcher(&negation).map_err(large)?, Some(matcher(&plain).map_err(large)?))
+            (
+                matcher(&negation).map_err(large)?,
+                Some(matcher(&plain).map_err(large)?),
+            )
         } else {
             (matcher(&plain).map_err(large)?, None)
         };
-        Ok(Self { glob: glob.to_owned(), matcher, negates })
+        Ok(Self {
+            glob: glob.to_owned(),
+            matcher,
+            negates,
+        })
     }
 
     /// Whether the pattern matches `path`: a path as git prints it, relative to the repository, with `/`. A path that could not
@@ -164,7 +185,9 @@ impl Pattern {
     /// As [`Pattern::decide`].
     pub fn excludes(&self, path: &str) -> Result<bool, Undecided> {
         match &self.negates {
-            Some(matcher) if !path.is_empty() => matcher.decide(path).map_err(|_| self.undecided(path)),
+            Some(matcher) if !path.is_empty() => {
+                matcher.decide(path).map_err(|_| self.undecided(path))
+            }
             _ => Ok(false),
         }
     }
@@ -191,7 +214,10 @@ impl Pattern {
     }
 
     fn undecided(&self, path: &str) -> Undecided {
-        Undecided { pattern: self.glob.clone(), path: path.to_owned() }
+        Undecided {
+            pattern: self.glob.clone(),
+            path: path.to_owned(),
+        }
     }
 }
 
@@ -200,7 +226,9 @@ impl Matcher {
         match self {
             Self::Never(_) => Ok(false),
             Self::Program(program) => Ok(program.is_match(path)),
-            Self::Machine(program, machine) => Ok(program.is_match(path) && machine.is_match(path)?),
+            Self::Machine(program, machine) => {
+                Ok(program.is_match(path) && machine.is_match(path)?)
+            }
         }
     }
 }
@@ -212,7 +240,10 @@ fn matcher(source: &str) -> Result<Matcher, program::TooLarge> {
     };
     let program = Box::new(Program::new(&expression.root)?);
     if expression.root.has_references() {
-        return Ok(Matcher::Machine(program, Box::new(Machine::new(&expression)?)));
+        return Ok(Matcher::Machine(
+            program,
+            Box::new(Machine::new(&expression)?),
+        ));
     }
     Ok(Matcher::Program(program))
 }

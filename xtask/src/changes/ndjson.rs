@@ -14,7 +14,8 @@ pub fn answer_line(line: &str) -> String {
 }
 
 fn answer(line: &str) -> Result<Value, String> {
-    let question: Value = serde_json::from_str(line).map_err(|error| format!("not a JSON document: {error}"))?;
+    let question: Value =
+        serde_json::from_str(line).map_err(|error| format!("not a JSON document: {error}"))?;
     let rules = question.get("rules");
     let source = rules.or_else(|| question.get("patterns"));
     let source = source.ok_or("neither `patterns` nor `rules` is given")?;
@@ -24,7 +25,10 @@ fn answer(line: &str) -> Result<Value, String> {
     if rules.is_some() {
         return files(&filter, &question);
     }
-    let path = question.get("path").and_then(Value::as_str).ok_or("`path` is not a string")?;
+    let path = question
+        .get("path")
+        .and_then(Value::as_str)
+        .ok_or("`path` is not a string")?;
     Ok(json!({ "matched": filter.matches(path, None).matched }))
 }
 
@@ -34,7 +38,9 @@ fn quantifier(question: &Value) -> Result<Quantifier, String> {
         Some(name) => name
             .as_str()
             .and_then(Quantifier::from_name)
-            .ok_or_else(|| format!("quantifier {name} is unknown: some, every or some-with-excludes")),
+            .ok_or_else(|| {
+                format!("quantifier {name} is unknown: some, every or some-with-excludes")
+            }),
     }
 }
 
@@ -53,7 +59,11 @@ fn read_rules(source: &Value, rules: &mut Vec<Rule>) -> Result<(), String> {
                 rules.push(Rule::with_status(words, &globs).map_err(|error| error.to_string())?);
             }
         }
-        other => return Err(format!("rule {other} is not a pattern, a list or an object from statuses to patterns")),
+        other => {
+            return Err(format!(
+                "rule {other} is not a pattern, a list or an object from statuses to patterns"
+            ));
+        }
     }
     Ok(())
 }
@@ -66,19 +76,30 @@ fn read_globs<'a>(words: &str, source: &'a Value, globs: &mut Vec<&'a str>) -> R
                 read_globs(words, item, globs)?;
             }
         }
-        other => return Err(format!("under `{words}`: {other} is not a pattern or a list of patterns")),
+        other => {
+            return Err(format!(
+                "under `{words}`: {other} is not a pattern or a list of patterns"
+            ));
+        }
     }
     Ok(())
 }
 
 fn files(filter: &Filter, question: &Value) -> Result<Value, String> {
-    let files = question.get("files").and_then(Value::as_array).ok_or("`files` is not a list")?;
+    let files = question
+        .get("files")
+        .and_then(Value::as_array)
+        .ok_or("`files` is not a list")?;
     let mut matched = Vec::new();
     for file in files {
         let path = file.get(0).and_then(Value::as_str);
-        let path = path.ok_or_else(|| format!("file {file} is not a list of a path and a status"))?;
+        let path =
+            path.ok_or_else(|| format!("file {file} is not a list of a path and a status"))?;
         // A change of type has no status; it comes as null or as any other word.
-        let status = file.get(1).and_then(Value::as_str).and_then(Status::from_word);
+        let status = file
+            .get(1)
+            .and_then(Value::as_str)
+            .and_then(Status::from_word);
         if filter.matches(path, status).matched {
             matched.push(path);
         }
@@ -89,18 +110,62 @@ fn files(filter: &Filter, question: &Value) -> Result<Value, String> {
 #[cfg(test)]
 mod tests {
     use super::answer_line;
+    use serde_json::{Value, json};
+
+    /// The original's answers for whole filters; where it fails, so must this.
+    #[test]
+    fn every_sampled_filter_is_answered() {
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../shared/samples/filters.json"
+        );
+        let Ok(text) = fs_err::read_to_string(path) else {
+            println!("skipped: the original's answers are not beside this repository ({path})");
+            return;
+        };
+        let sample: Value = serde_json::from_str(&text).expect("the sample is JSON");
+        let mut cases = sample["filters"].as_array().expect("filters").clone();
+        for case in sample["some_with_excludes"].as_array().expect("filters") {
+            let mut case = case.clone();
+            case["quantifier"] = json!("some-with-excludes");
+            cases.push(case);
+        }
+        for case in cases {
+            let answer: Value =
+                serde_json::from_str(&answer_line(&case.to_string())).expect("JSON");
+            if case["matched"].is_array() {
+                assert_eq!(answer["matched"], case["matched"], "{case}");
+                let changed = !case["matched"].as_array().expect("a list").is_empty();
+                assert_eq!(answer["changed"], json!(changed), "{case}");
+            } else {
+                assert!(answer["error"].is_string(), "{case} gave {answer}");
+            }
+        }
+    }
 
     #[test]
     fn each_kind_of_line_has_its_answer() {
         for (line, expected) in [
-            (r#"{"patterns":["src/**"],"quantifier":"some","path":"src/a"}"#, r#"{"matched":true}"#),
-            (r#"{"patterns":["src/**","!src/a"],"quantifier":"some-with-excludes","path":"src/a"}"#, r#"{"matched":false}"#),
-            (r#"{"patterns":["src/**"],"path":""}"#, r#"{"matched":false}"#),
+            (
+                r#"{"patterns":["src/**"],"quantifier":"some","path":"src/a"}"#,
+                r#"{"matched":true}"#,
+            ),
+            (
+                r#"{"patterns":["src/**","!src/a"],"quantifier":"some-with-excludes","path":"src/a"}"#,
+                r#"{"matched":false}"#,
+            ),
+            (
+                r#"{"patterns":["src/**"],"path":""}"#,
+                r#"{"matched":false}"#,
+            ),
             (
                 r#"{"rules":[{"added|modified":["a/**"]},["b"]],"quantifier":"some","files":[["a/x","added"],["a/y","deleted"],["b",null]]}"#,
                 r#"{"changed":true,"matched":["a/x","b"]}"#,
             ),
-            (r#"{"rules":"a","quantifier":"every","files":[]}"#, r#"{"changed":false,"matched":[]}"#),
+            (
+                r#"{"rules":"a","quantifier":"every","files":[]}"#,
+                r#"{"changed":false,"matched":[]}"#,
+            ),
         ] {
             assert_eq!(answer_line(line), expected, "{line}");
         }
@@ -114,15 +179,30 @@ mod tests {
             ("{}", "neither `patterns` nor `rules`"),
             (r#"{"patterns":["a"]}"#, "`path` is not a string"),
             (r#"{"patterns":[""],"path":"a"}"#, "empty pattern"),
-            (r#"{"patterns":["a"],"quantifier":"none","path":"a"}"#, "some-with-excludes"),
-            (r#"{"patterns":["!a"],"quantifier":"some-with-excludes","path":"a"}"#, "begins with `!`"),
+            (
+                r#"{"patterns":["a"],"quantifier":"none","path":"a"}"#,
+                "some-with-excludes",
+            ),
+            (
+                r#"{"patterns":["!a"],"quantifier":"some-with-excludes","path":"a"}"#,
+                "begins with `!`",
+            ),
             (r#"{"rules":[null],"files":[]}"#, "rule null is not"),
-            (r#"{"rules":[{"added":{"a":"b"}}],"files":[]}"#, "under `added`"),
-            (r#"{"rules":["a"],"files":["a"]}"#, "is not a list of a path and a status"),
+            (
+                r#"{"rules":[{"added":{"a":"b"}}],"files":[]}"#,
+                "under `added`",
+            ),
+            (
+                r#"{"rules":["a"],"files":["a"]}"#,
+                "is not a list of a path and a status",
+            ),
             (r#"{"rules":["a"]}"#, "`files` is not a list"),
         ] {
             let answer = answer_line(line);
-            assert!(answer.starts_with(r#"{"error":"#) && answer.contains(part), "{line} gave {answer}");
+            assert!(
+                answer.starts_with(r#"{"error":"#) && answer.contains(part),
+                "{line} gave {answer}"
+            );
             assert!(!answer.contains('\n'));
         }
     }

@@ -9,6 +9,7 @@ use crate::refs::Refs as _;
 use crate::sink;
 use crate::state::RunState;
 use clap::Args;
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 /// List releases and runs, newest first.
@@ -83,7 +84,7 @@ pub fn run(app: &App<'_>, args: &HistoryArgs) -> Result<u8, Failure> {
         let marker = if index == 0 { "*" } else { " " };
         let lanes: Vec<&str> = record.lanes.iter().filter(|(_, lane)| lane.release == record.release).map(|(lane, _)| lane.name()).collect();
         let command = if record.command == "deploy" { String::new() } else { format!(" ({})", record.command) };
-        text.push_str(&format!("{marker} {}  {:<18} {}{command}\n", record.release, lanes.join(", "), record.subject));
+        let _infallible = writeln!(text, "{marker} {}  {:<18} {}{command}", record.release, lanes.join(", "), record.subject);
     }
     text.push_str("\nRuns on this machine:\n");
     if runs.is_empty() {
@@ -91,7 +92,7 @@ pub fn run(app: &App<'_>, args: &HistoryArgs) -> Result<u8, Failure> {
     }
     for run in &runs {
         let exit = run.exit_code.map_or_else(|| "unfinished".to_owned(), |code| format!("exit {code}"));
-        text.push_str(&format!("  {}  {:<9} {exit:<10} {}\n", run.id, run.command, run.reason.as_deref().unwrap_or("-")));
+        let _infallible = writeln!(text, "  {}  {:<9} {exit:<10} {}", run.id, run.command, run.reason.as_deref().unwrap_or("-"));
     }
     app.console.out(&text);
     Ok(Exit::Done.code())

@@ -58,7 +58,7 @@ fn execute(job: &Job<'_>, step: Step, what: &str, command: &Command) -> Result<(
         })
         .map_err(|error| LaneError::Failed(format!("{what} could not be started: {error:#}")))?;
     if let Some(error) = lost {
-        return Err(LaneError::Failed(format!("{error:#}")));
+        return Err(LaneError::Unknown(format!("{error:#}")));
     }
     let script = &command.script;
     match end {

@@ -3,12 +3,14 @@
 use crate::event::{LaneState, Step};
 use crate::ids::{DeployId, Lane};
 use crate::inputs::SiteFile;
-use crate::job::{Job, LaneError, poll_interval};
+use crate::job::{Job, LaneError, OUTAGE, poll_interval};
 use crate::lane::{checks, verify};
-use crate::http::ApiError;
 use crate::netlify::Deploy;
-use crate::once::{Attempt, Probe, once};
+use crate::once::{Probe, once};
+use crate::world::Limits;
+use crate::changes::manifest::hex;
 use serde::{Deserialize, Serialize};
+use sha1::{Digest as _, Sha1};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -33,10 +35,18 @@ pub struct Draft {
     pub files: Vec<SiteFile>,
 }
 
-/// The intent's outcome: the one deploy that this run made.
+/// The intent: a title that no other deploy has, by which ours is found again, and what it is to consist of.
+#[derive(Serialize, Deserialize)]
+struct Wanted {
+    title: String,
+    site: String,
+}
+
+/// The intent's outcome: the one deploy that it made.
 #[derive(Serialize, Deserialize)]
 struct Created {
     deploy: DeployId,
+    site: String,
 }
 
 /// Lists the site and refuses one that looks like a mistake, before anything is created.
@@ -59,7 +69,7 @@ pub fn inspect(job: &Job<'_>) -> Result<Vec<SiteFile>, LaneError> {
         }
     }
     if !accepted.shrink && job.baseline.frontend.is_some() {
-        let live: BTreeSet<String> = job.netlify.site_files()?.into_keys().map(|path| path.trim_start_matches('/').to_owned()).collect();
+        let live: BTreeSet<String> = job.read(OUTAGE, || job.site().site_files())?.into_keys().map(|path| path.trim_start_matches('/').to_owned()).collect();
         let ours: BTreeSet<&str> = files.iter().map(|file| file.path.as_str()).collect();
         let lost = live.iter().filter(|path| !ours.contains(path.as_str())).count();
         let percent = u64::from(job.config.frontend.shrink_max_percent);
@@ -90,10 +100,14 @@ pub fn prepare(job: &Job<'_>) -> Result<Draft, LaneError> {
 }
 
 fn upload(job: &Job<'_>, files: Vec<SiteFile>) -> Result<((Deploy, Draft), String), LaneError> {
-    let deploy = create(job)?;
+    let site = digest(&files);
+    if let Some(ready) = uploaded_before(job, &site)? {
+        let draft = Draft { deploy: ready.id.clone(), files };
+        return Ok(((ready, draft), "uploaded by an earlier attempt of this run".to_owned()));
+    }
+    let deploy = create(job, site)?;
     let digests: BTreeMap<String, String> = files.iter().map(|file| (file.path.clone(), file.sha1.clone())).collect();
-    job.permit()?;
-    let accepted = job.netlify.set_files(&deploy, &digests, Some(&job.plan.commit))?;
+    let accepted = job.change(|until_ms| job.netlify.until(until_ms).set_files(&deploy, &digests, Some(&job.plan.commit)))?;
     let required = required(job, &deploy, accepted)?;
     let sent = send(job, &deploy, &files, &required)?;
     let ready = wait_ready(job, &deploy)?;
@@ -102,38 +116,86 @@ fn upload(job: &Job<'_>, files: Vec<SiteFile>) -> Result<((Deploy, Draft), Strin
     Ok(((ready, draft), detail))
 }
 
-/// Creates the deploy at most once per run: its title is a key that can be found again.
-fn create(job: &Job<'_>) -> Result<DeployId, LaneError> {
-    job.permit()?;
-    let title = format!("tandem/{}/frontend", job.run);
-    let find = || Ok(job.netlify.find_by_title(&title)?.map(|deploy| Created { deploy: deploy.id }));
+/// The key of the intent to create this run's deploy.
+const CREATE: &str = "frontend.create";
+
+/// The key of the intent to make it public.
+const PUBLISH: &str = "frontend.publish";
+
+/// What an earlier attempt of this run uploaded, when it is complete and still what is wanted; any other is forgotten.
+fn uploaded_before(job: &Job<'_>, site: &str) -> Result<Option<Deploy>, LaneError> {
+    let Some(earlier) = recorded(job) else { return Ok(None) };
+    let deploy = job.read(OUTAGE, || job.site().deploy(&earlier.deploy))?;
+    if deploy.is_ready() && earlier.site == site {
+        return Ok(Some(deploy));
+    }
+    if deploy.is_ready() || deploy.is_failed() {
+        job.world.journal().withdraw(&job.run, CREATE)?;
+    }
+    Ok(None)
+}
+
+/// Names what a site consists of, so that a later attempt can tell whether it still does.
+fn digest(files: &[SiteFile]) -> String {
+    let mut hash = Sha1::new();
+    for file in files {
+        hash.update(format!("{}\0{}\0", file.path, file.sha1));
+    }
+    hex(&hash.finalize())
+}
+
+/// Creates the deploy at most once per intent.
+fn create(job: &Job<'_>, site: String) -> Result<DeployId, LaneError> {
+    let title = format!("tandem/{}/frontend/{:08x}", job.run, job.world.random() & 0xffff_ffff);
+    let wanted = Wanted { title, site };
+    let made = |deploy: DeployId, wanted: &Wanted| Created { deploy, site: wanted.site.clone() };
     let created = once(
         job.world,
         &job.run,
-        "frontend.create",
-        title.clone(),
-        |_| Ok(settle(job, find)?.map_or(Probe::Absent, Probe::Found)),
-        || match job.netlify.create_deploy(&title, true, None) {
-            Ok(deploy) => Attempt::Done(Created { deploy: deploy.id }),
-            Err(error) => attempt(error),
-        },
+        CREATE,
+        &wanted,
+        |before: &Wanted| Ok(settle(job, || find(job, &before.title))?.map_or(Probe::Absent, |deploy| Probe::Found(made(deploy, before)))),
+        || job.attempt(|until_ms| job.netlify.until(until_ms).create_deploy(&wanted.title, true, None).map(|deploy| made(deploy.id, &wanted))),
     )?;
     Ok(created.deploy)
 }
 
-/// The deploy that this run created, if it did: also when the lane failed later.
-pub fn created(job: &Job<'_>) -> Option<DeployId> {
-    let row = job.world.journal().intent(&job.run, "frontend.create").ok()??;
-    serde_json::from_str::<Created>(&row.outcome?).ok().map(|created| created.deploy)
+fn find(job: &Job<'_>, title: &str) -> Result<Option<DeployId>, LaneError> {
+    Ok(job.read(OUTAGE, || job.site().find_by_title(title))?.map(|deploy| deploy.id))
 }
 
-/// An answer that is certainly "no" is final; anything else leaves doubt.
-pub(super) fn attempt<T>(error: ApiError) -> Attempt<T> {
-    if error.is_definite_no() { Attempt::NotDone(error.into()) } else { Attempt::InDoubt(error.into()) }
+fn recorded(job: &Job<'_>) -> Option<Created> {
+    let row = job.world.journal().intent(&job.run, CREATE).ok()??;
+    serde_json::from_str(&row.outcome?).ok()
+}
+
+/// Takes this run's unpublished deploy away and forgets it: the next attempt uploads anew. A draft that stays is harmless, so what
+/// fails here is only worth a warning.
+pub fn drop_draft(job: &Job<'_>) {
+    if let Err(error) = try_drop_draft(job) {
+        job.warn(format!("the unpublished deploy of the site could not be cancelled: {error}; it is not public"));
+    }
+}
+
+fn try_drop_draft(job: &Job<'_>) -> Result<(), LaneError> {
+    let Some(row) = job.world.journal().intent(&job.run, CREATE)? else { return Ok(()) };
+    let id = match recorded(job) {
+        Some(created) => Some(created.deploy),
+        // An intent without an outcome: the deploy may be there all the same.
+        None => match serde_json::from_str::<Wanted>(&row.intent) {
+            Ok(wanted) => job.site().find_by_title(&wanted.title)?.map(|deploy| deploy.id),
+            Err(_) => None,
+        },
+    };
+    if let Some(id) = &id {
+        job.change(|until_ms| job.netlify.until(until_ms).cancel(id))?;
+        job.lane(Lane::Frontend, LaneState::Failed, Some(id), None);
+    }
+    Ok(job.world.journal().withdraw(&job.run, CREATE)?)
 }
 
 /// Lists may lag behind: "not there" counts only after it has been so for a while.
-pub(super) fn settle<T>(job: &Job<'_>, mut find: impl FnMut() -> anyhow::Result<Option<T>>) -> anyhow::Result<Option<T>> {
+pub(super) fn settle<T>(job: &Job<'_>, mut find: impl FnMut() -> Result<Option<T>, LaneError>) -> Result<Option<T>, LaneError> {
     /// Providers' lists have been seen to lag for some seconds; ten are the margin (facts on reconciliation).
     const SETTLE_MS: u64 = 10_000;
     let started = job.now_ms();
@@ -153,8 +215,8 @@ fn required(job: &Job<'_>, id: &DeployId, mut deploy: Deploy) -> Result<BTreeSet
     let started = job.now_ms();
     while deploy.state.is_preparing() {
         within(job, started, "compare the files")?;
-        job.wait(poll_interval(job.world, Duration::from_millis(job.now_ms().saturating_sub(started))))?;
-        deploy = job.netlify.deploy(id)?;
+        job.wait(poll_interval(job.world, job.since(started)))?;
+        deploy = job.read(OUTAGE, || job.site().deploy(id))?;
     }
     if deploy.state.is_failed() {
         return Err(failed(&deploy));
@@ -198,14 +260,16 @@ fn send(job: &Job<'_>, deploy: &DeployId, files: &[SiteFile], required: &BTreeSe
 fn send_one(job: &Job<'_>, deploy: &DeployId, file: &SiteFile) -> Result<(), LaneError> {
     job.permit()?;
     let content = job.inputs.read(&file.path)?;
-    job.netlify.upload(deploy, &file.path, content).map_err(|error| LaneError::Failed(format!("upload {}: {error}", file.path)))
+    // A large file on a slow line may take longer than the lease has left: only its start must lie under it.
+    let until_ms = job.now_ms() + millis(Limits::UPLOAD.timeout);
+    job.netlify.until(until_ms).upload(deploy, &file.path, content).map_err(|error| LaneError::Failed(format!("upload {}: {error}", file.path)))
 }
 
 /// Follows the deploy until it is ready under its permalink.
 fn wait_ready(job: &Job<'_>, id: &DeployId) -> Result<Deploy, LaneError> {
     let started = job.now_ms();
     loop {
-        let deploy = job.netlify.deploy(id)?;
+        let deploy = job.read(OUTAGE, || job.site().deploy(id))?;
         if deploy.state.is_ready() {
             return Ok(deploy);
         }
@@ -214,16 +278,20 @@ fn wait_ready(job: &Job<'_>, id: &DeployId) -> Result<Deploy, LaneError> {
         }
         job.progress(Step::FrontendUpload, deploy.state.to_string());
         within(job, started, "process the upload")?;
-        job.wait(poll_interval(job.world, Duration::from_millis(job.now_ms().saturating_sub(started))))?;
+        job.wait(poll_interval(job.world, job.since(started)))?;
     }
 }
 
 fn within(job: &Job<'_>, started_ms: u64, what: &str) -> Result<(), LaneError> {
     let budget = job.target.policy.deploy_timeout;
-    if Duration::from_millis(job.now_ms().saturating_sub(started_ms)) < budget {
+    if job.since(started_ms) < budget {
         return Ok(());
     }
     Err(LaneError::Failed(format!("the provider did not {what} within {} s", budget.as_secs())))
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn failed(deploy: &Deploy) -> LaneError {
@@ -237,27 +305,36 @@ fn failed(deploy: &Deploy) -> LaneError {
 /// When the provider refuses or its answer could not be learnt.
 pub fn publish(job: &Job<'_>, draft: &Draft) -> Result<(), LaneError> {
     job.step(Step::FrontendPublish, || {
-        publish_deploy(job, "frontend.publish", &draft.deploy)?;
+        publish_deploy(job, PUBLISH, &draft.deploy)?;
         Ok(((), format!("{} is the published deploy", draft.deploy)))
     })
 }
 
-/// Restores `deploy` as the published one, once per `key`; publishing a draft and undoing a publish are the same call.
+/// Restores `deploy` as the published one; publishing a draft and undoing a publish are the same call. What is public decides, and
+/// not what the journal remembers: another attempt of the run may have put something else there since.
 pub(super) fn publish_deploy(job: &Job<'_>, key: &str, deploy: &DeployId) -> Result<(), LaneError> {
-    job.permit()?;
-    let is_public = || -> anyhow::Result<bool> { Ok(job.netlify.published()?.is_some_and(|found| found == *deploy)) };
+    let is_public = || -> Result<bool, LaneError> { Ok(published(job)?.is_some_and(|found| found == *deploy)) };
+    if is_public()? {
+        return Ok(());
+    }
+    job.world.journal().withdraw(&job.run, key)?;
     once(
         job.world,
         &job.run,
         key,
-        deploy.clone(),
-        |_| Ok(if is_public()? { Probe::Found(deploy.clone()) } else { Probe::Absent }),
-        || match job.netlify.restore(deploy) {
-            Ok(_) => Attempt::Done(deploy.clone()),
-            Err(error) => attempt(error),
-        },
+        deploy,
+        |_: &DeployId| Ok(if is_public()? { Probe::Found(deploy.clone()) } else { Probe::Absent }),
+        || job.attempt(|until_ms| job.netlify.until(until_ms).restore(deploy).map(|_| deploy.clone())),
     )?;
     Ok(())
+}
+
+/// What is public now, asked through outages.
+///
+/// # Errors
+/// When it could not be learnt.
+pub fn published(job: &Job<'_>) -> Result<Option<DeployId>, LaneError> {
+    job.read(OUTAGE, || job.site().published())
 }
 
 /// Proves that the public site is ours, byte for byte.
@@ -266,7 +343,7 @@ pub(super) fn publish_deploy(job: &Job<'_>, key: &str, deploy: &DeployId) -> Res
 /// When it is not.
 pub fn verify_public(job: &Job<'_>, draft: &Draft) -> Result<(), LaneError> {
     job.step(Step::FrontendVerify, || {
-        let published = job.netlify.published()?;
+        let published = published(job)?;
         if published.as_ref() != Some(&draft.deploy) {
             let found = published.map_or_else(|| "nothing".to_owned(), |id| id.to_string());
             return Err(LaneError::Failed(format!("{found} is published, not {} (is publishing locked?)", draft.deploy)));
@@ -276,4 +353,10 @@ pub fn verify_public(job: &Job<'_>, draft: &Draft) -> Result<(), LaneError> {
     })?;
     job.lane(Lane::Frontend, LaneState::Verified, Some(&draft.deploy), Some(&job.target.site_url));
     Ok(())
+}
+
+/// Whether this run published, or tried to, in this attempt or an earlier one.
+pub fn was_published(job: &Job<'_>) -> bool {
+    // Without the journal nothing is known, and the careful answer is yes.
+    job.world.journal().intent(&job.run, PUBLISH).map_or(true, |row| row.is_some())
 }

@@ -2,20 +2,13 @@
 
 use crate::event::{LaneState, Step};
 use crate::ids::{Commit, DeployId, Lane};
-use crate::job::{Job, LaneError};
+use crate::job::{Job, LaneError, OUTAGE};
 use crate::lane::backend::{self, Ended};
-use crate::lane::frontend::{Draft, attempt, publish_deploy, settle};
+use crate::lane::frontend::{Draft, publish_deploy, published, settle};
 use crate::lane::verify;
-use crate::once::{Attempt, Probe, once};
+use crate::once::{Probe, once};
+use crate::render::find_ours;
 use std::collections::BTreeSet;
-
-/// Takes an unpublished deploy away. A draft that stays is harmless, so a failure is only worth a warning.
-pub fn cancel_draft(job: &Job<'_>, draft: &DeployId) {
-    match job.netlify.cancel(draft) {
-        Ok(_) => job.lane(Lane::Frontend, LaneState::Failed, Some(draft), None),
-        Err(error) => job.warn(format!("the unpublished deploy {draft} could not be cancelled: {error}; it is not public")),
-    }
-}
 
 /// Makes the site's previous deploy public again.
 ///
@@ -27,15 +20,11 @@ pub fn frontend(job: &Job<'_>, draft: Option<&Draft>) -> Result<(), LaneError> {
         let Some(before) = &job.baseline.frontend else {
             return Err(LaneError::Failed("there is no earlier deploy of the site to restore".to_owned()));
         };
-        let key = format!("frontend.restore.{before}");
-        publish_deploy(job, &key, before)?;
-        let found = job.netlify.published()?;
+        publish_deploy(job, &format!("frontend.restore.{before}"), before)?;
+        let found = published(job)?;
         if found.as_ref() != Some(before) {
             return Err(LaneError::Failed(format!("{before} was restored, but {} is published", found.map_or_else(|| "nothing".to_owned(), |id| id.to_string()))));
         }
-        // The next attempt publishes anew: both intents have had their effect and are history.
-        job.world.journal().withdraw(&job.run, "frontend.publish")?;
-        job.world.journal().withdraw(&job.run, &key)?;
         job.lane(Lane::Frontend, LaneState::RolledBack, ours.as_ref(), None);
         Ok(((), format!("{before} is published again")))
     })
@@ -69,26 +58,36 @@ pub fn backend(job: &Job<'_>) -> Result<DeployId, LaneError> {
 }
 
 fn prove_old(job: &Job<'_>, commit: &Commit) -> Result<String, LaneError> {
-    verify::identity(job, Step::UndoBackend, commit).map_err(|error| LaneError::Failed(format!("after the rollback: {error} (does an auto-deploy undo it?)")))
+    verify::identity(job, Step::UndoBackend, commit).map_err(|error| match error {
+        LaneError::Failed(text) | LaneError::Unverifiable(text) => LaneError::Failed(format!("after the rollback: {text} (does an auto-deploy undo it?)")),
+        other => other,
+    })
+}
+
+/// Whether this run asked for a rollback, in this attempt or an earlier one.
+///
+/// # Errors
+/// When the journal cannot be read.
+pub fn has_begun(job: &Job<'_>) -> Result<bool, LaneError> {
+    let Some(before) = &job.baseline.backend else { return Ok(false) };
+    Ok(job.world.journal().intent(&job.run, &key(before))?.is_some())
+}
+
+fn key(before: &DeployId) -> String {
+    format!("backend.rollback.{before}")
 }
 
 fn roll_back(job: &Job<'_>, before: &DeployId) -> Result<DeployId, LaneError> {
-    job.permit()?;
-    let seen: BTreeSet<DeployId> = job.render.recent()?.into_iter().map(|deploy| deploy.id).collect();
-    let find = |seen: &BTreeSet<DeployId>| {
-        let recent = job.render.recent()?;
-        Ok(recent.into_iter().find(|deploy| !seen.contains(&deploy.id) && deploy.trigger.as_deref() == Some("rollback")).map(|deploy| deploy.id))
-    };
+    let recent = || job.read(OUTAGE, || job.service().recent());
+    let seen: BTreeSet<DeployId> = recent()?.into_iter().map(|deploy| deploy.id).collect();
+    let find = |seen: &BTreeSet<DeployId>| Ok(find_ours(&recent()?, seen, "rollback", None).map(|deploy| deploy.id.clone()));
     let id = once(
         job.world,
         &job.run,
-        &format!("backend.rollback.{before}"),
-        seen,
-        |seen| Ok(settle(job, || find(seen))?.map_or(Probe::Absent, Probe::Found)),
-        || match job.render.rollback(before) {
-            Ok(deploy) => Attempt::Done(deploy.id),
-            Err(error) => attempt(error),
-        },
+        &key(before),
+        &seen,
+        |seen: &BTreeSet<DeployId>| Ok(settle(job, || find(seen))?.map_or(Probe::Absent, Probe::Found)),
+        || job.attempt(|until_ms| job.render.until(until_ms).rollback(before).map(|deploy| deploy.id)),
     )?;
     Ok(id)
 }

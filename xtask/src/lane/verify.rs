@@ -3,7 +3,7 @@
 use crate::event::Step;
 use crate::ids::Commit;
 use crate::inputs::SiteFile;
-use crate::job::{Job, LaneError};
+use crate::job::{Job, LaneError, OUTAGE};
 use crate::netlify::Deploy;
 use crate::service::{self, Identity, Service, SiteAddress};
 use std::time::Duration;
@@ -52,6 +52,11 @@ pub fn identity(job: &Job<'_>, step: Step, commit: &Commit) -> Result<String, La
                 good = 0;
                 bad += 1;
                 last = other.to_string();
+                // Silence says nothing about the service while nothing else can be reached either.
+                if bad >= BAD_MAX && matches!(other, Identity::Away(_)) && is_offline(job) {
+                    job.warn("neither the service nor its provider can be reached: waiting for the network");
+                    bad = 0;
+                }
             }
         }
         if good >= policy.identity_consecutive {
@@ -68,27 +73,40 @@ pub fn identity(job: &Job<'_>, step: Step, commit: &Commit) -> Result<String, La
             job.wait(policy.identity_interval)?;
         }
     }
+    if bad == 0 && good == 0 {
+        return Err(LaneError::Unknown(format!("the network is away, so the version could not be proven; {last}")));
+    }
     Err(LaneError::Failed(format!("the service is flapping: {good_total} of {PROBES_MAX} answers were good; the last bad one: {last}")))
+}
+
+/// Whether the provider cannot be reached either: then silence is the network's, and no evidence against the service.
+pub fn is_offline(job: &Job<'_>) -> bool {
+    job.service().live().is_err_and(|error| error.is_transient())
 }
 
 /// Whether the service answers with `commit`, healthy, as often in a row as the policy says, without waiting for it to recover.
 ///
 /// # Errors
-/// When the run was cancelled meanwhile.
+/// When the run was cancelled meanwhile, or nothing at all can be reached.
 pub fn answers(job: &Job<'_>, commit: &Commit) -> Result<bool, LaneError> {
     /// Two lost answers are a network's doing; more are the service's.
     const TOLERATED: u32 = 2;
+    let started = job.now_ms();
     let (mut good, mut bad) = (0, 0);
     while good < job.target.policy.identity_consecutive {
-        match look(job, commit) {
-            Identity::Ours { .. } => good += 1,
-            _ => {
-                good = 0;
-                bad += 1;
-            }
+        let found = look(job, commit);
+        if matches!(found, Identity::Ours { .. }) {
+            good += 1;
+        } else {
+            (good, bad) = (0, bad + 1);
         }
         if bad > TOLERATED {
-            return Ok(false);
+            if !matches!(found, Identity::Away(_)) || !is_offline(job) {
+                return Ok(false);
+            }
+            if job.since(started) >= OUTAGE {
+                return Err(LaneError::Unknown(format!("{found}, and its provider cannot be reached either")));
+            }
         }
         job.wait(job.target.policy.identity_interval)?;
     }
@@ -130,6 +148,8 @@ fn serves(job: &Job<'_>, address: &SiteAddress, file: &SiteFile) -> Result<bool,
     let started = job.now_ms();
     loop {
         let fetched = service::site_file(job.world, address, &file.path);
+        // An edge that lags behind and a network that is away are two things.
+        let budget = if fetched.is_ok() { EDGE_BUDGET } else { OUTAGE };
         let problem = match fetched {
             Ok(found) if found.sha1 == file.sha1 => return Ok(true),
             Ok(found) if found.status == 200 && is_page(&file.path) => return Ok(false),
@@ -139,7 +159,7 @@ fn serves(job: &Job<'_>, address: &SiteAddress, file: &SiteFile) -> Result<bool,
             }
             Err(error) => error.to_string(),
         };
-        if Duration::from_millis(job.now_ms().saturating_sub(started)) >= EDGE_BUDGET {
+        if job.since(started) >= budget {
             return Err(LaneError::Failed(format!("{address} does not serve {} as it was sent: {problem}, expected content {}", file.path, file.sha1)));
         }
         job.wait(Duration::from_secs(1))?;

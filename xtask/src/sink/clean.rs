@@ -4,7 +4,10 @@
 /// One line of prose: control sequences removed, every run of white space a single space.
 pub fn line(text: &str) -> String {
     let plain = printable(text);
-    defuse(&plain.split_whitespace().collect::<Vec<_>>().join(" "))
+    let line = defuse(&plain.split_whitespace().collect::<Vec<_>>().join(" "));
+    // GitHub's runner skips white space before it looks for `::command::`.
+    line.strip_prefix("::")
+        .map_or(line.clone(), |rest| format!(": :{rest}"))
 }
 
 /// One line of output with its indentation. Of a line that was drawn over (`\r`) what a terminal shows last is kept.
@@ -12,8 +15,16 @@ pub fn output(text: &str) -> String {
     let plain = anstream::adapter::strip_str(text).to_string();
     let last = plain.split('\r').rfind(|part| !part.trim().is_empty());
     let plain = printable(last.unwrap_or_default());
-    let spaced: String =
-        plain.chars().flat_map(|c| if c == '\t' { vec![' '; 4] } else { vec![one_space(c)] }).collect();
+    let spaced: String = plain
+        .chars()
+        .flat_map(|c| {
+            if c == '\t' {
+                vec![' '; 4]
+            } else {
+                vec![one_space(c)]
+            }
+        })
+        .collect();
     defuse(spaced.trim_end())
 }
 
@@ -28,7 +39,10 @@ pub fn clip(text: &str, max_chars: usize) -> String {
 
 fn printable(text: &str) -> String {
     let plain = anstream::adapter::strip_str(text).to_string();
-    plain.chars().filter(|c| (c.is_whitespace() || !c.is_control()) && !is_invisible(*c)).collect()
+    plain
+        .chars()
+        .filter(|c| (c.is_whitespace() || !c.is_control()) && !is_invisible(*c))
+        .collect()
 }
 
 /// Characters that show nothing and change how the others are read: direction marks and zero-width ones.
@@ -40,7 +54,7 @@ fn one_space(c: char) -> char {
     if c.is_whitespace() { ' ' } else { c }
 }
 
-/// GitHub's runner obeys `##[command]` anywhere in a line, and `::command::` at its start, where no sink puts foreign text.
+/// GitHub's runner obeys `##[command]` anywhere in a line.
 fn defuse(text: &str) -> String {
     text.replace("##[", "## [")
 }
@@ -54,13 +68,18 @@ mod tests {
         for (text, expected) in [
             ("\u{1b}[31mred\u{1b}[0m", "red"),
             ("\u{1b}]0;title\u{7}after", "after"),
-            ("\u{1b}]8;;https://a.example\u{1b}\\link\u{1b}]8;;\u{1b}\\", "link"),
+            (
+                "\u{1b}]8;;https://a.example\u{1b}\\link\u{1b}]8;;\u{1b}\\",
+                "link",
+            ),
             ("\u{1b}Pq#0\u{1b}\\x", "x"),
             ("a\u{9b}31mb", "a31mb"),
             ("bell\u{7} back\u{8}space nul\u{0}", "bell backspace nul"),
             ("two\r\nlines\u{2028}three\tfour", "two lines three four"),
             ("a\u{202e}b\u{200b}c\u{2066}d", "abcd"),
             ("x ##[error]y", "x ## [error]y"),
+            (" \u{1b}[1m::error::y", ": :error::y"),
+            ("y ::error::", "y ::error::"),
         ] {
             assert_eq!(line(text), expected, "{text:?}");
         }

@@ -27,7 +27,12 @@ pub(super) fn svg(state: &RunState) -> String {
     if rows.is_empty() {
         return String::new();
     }
-    let end_ms = rows.iter().map(|row| row.started_ms + row.duration_ms).max().unwrap_or(0).max(1);
+    let end_ms = rows
+        .iter()
+        .map(|row| row.started_ms + row.duration_ms)
+        .max()
+        .unwrap_or(0)
+        .max(1);
     let height = ROW_HEIGHT * (rows.len() as u64 + 1);
     let mut text = format!(
         "<svg viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"Timeline of the steps\" class=\"gantt\">\n"
@@ -62,7 +67,11 @@ fn axis(text: &mut String, end_ms: u64, height: u64) {
 fn tick_ms(end_ms: u64) -> u64 {
     let wanted = (end_ms / TICKS).max(100);
     let power = 10_u64.pow(wanted.ilog10());
-    [1, 2, 5, 10].into_iter().map(|factor| factor * power).find(|tick| *tick >= wanted).unwrap_or(wanted)
+    [1, 2, 5, 10]
+        .into_iter()
+        .map(|factor| factor * power)
+        .find(|tick| *tick >= wanted)
+        .unwrap_or(wanted)
 }
 
 fn bar(text: &mut String, row: &Row<'_>, end_ms: u64, top: u64) {
@@ -76,12 +85,17 @@ fn bar(text: &mut String, row: &Row<'_>, end_ms: u64, top: u64) {
     };
     let mark = if row.critical { "* " } else { "" };
     let baseline = top + BAR_HEIGHT - 2;
-    let _infallible = write!(
+    let _infallible = writeln!(
         text,
         "<g><title>{}</title><text class=\"name\" x=\"0\" y=\"{baseline}\">{mark}{}: {}</text>\
          <rect class=\"{class}\" x=\"{from}\" y=\"{top}\" width=\"{width}\" height=\"{BAR_HEIGHT}\" rx=\"2\"/>\
-         <text class=\"took\" x=\"{}\" y=\"{baseline}\">{}</text></g>\n",
-        escape(&format!("{}: {} {}", row.step.title(), end_word(row.end), row.detail)),
+         <text class=\"took\" x=\"{}\" y=\"{baseline}\">{}</text></g>",
+        escape(&format!(
+            "{}: {} {}",
+            row.step.title(),
+            end_word(row.end),
+            row.detail
+        )),
         who(row.step.lane()),
         row.step.title(),
         from + width + 6,
@@ -95,7 +109,14 @@ mod tests {
 
     #[test]
     fn ticks_are_round_and_few() {
-        for (end_ms, expected) in [(1, 100), (900, 200), (6_000, 1_000), (12_345, 5_000), (61_000, 20_000), (3_600_000, 1_000_000)] {
+        for (end_ms, expected) in [
+            (1, 100),
+            (900, 200),
+            (6_000, 1_000),
+            (12_345, 5_000),
+            (61_000, 20_000),
+            (3_600_000, 1_000_000),
+        ] {
             let tick = tick_ms(end_ms);
             assert_eq!(tick, expected, "{end_ms}");
             assert!(end_ms / tick <= TICKS);

@@ -17,7 +17,12 @@ const CELL_CHARS: usize = 500;
 pub fn summary(state: &RunState) -> String {
     let exit = state.exit.unwrap_or(Exit::Unknown);
     let mut text = String::new();
-    let _infallible = writeln!(text, "### {} {}\n", outcome::mark(exit), cell(&outcome::headline(exit, state)));
+    let _infallible = writeln!(
+        text,
+        "### {} {}\n",
+        outcome::mark(exit),
+        cell(&outcome::headline(exit, state))
+    );
     if !state.reason.is_empty() {
         let _infallible = writeln!(text, "{}\n", cell(&state.reason));
     }
@@ -32,7 +37,11 @@ pub fn summary(state: &RunState) -> String {
         text.push('\n');
     }
     if !state.next.is_empty() {
-        let commands: Vec<String> = state.next.iter().map(|command| html(&clean::line(command))).collect();
+        let commands: Vec<String> = state
+            .next
+            .iter()
+            .map(|command| html(&clean::line(command)))
+            .collect();
         let _infallible = writeln!(text, "Next:\n<pre>\n{}\n</pre>", commands.join("\n"));
     }
     text
@@ -63,11 +72,21 @@ fn facts(text: &mut String, state: &RunState) {
     let run = state.run.as_ref().map_or("", |run| run.as_str());
     let rows = [
         ("Commit", format!("{commit} {}", state.subject)),
-        ("Migrations", if state.migrations.is_empty() { "none".to_owned() } else { state.migrations.join(", ") }),
+        (
+            "Migrations",
+            if state.migrations.is_empty() {
+                "none".to_owned()
+            } else {
+                state.migrations.join(", ")
+            },
+        ),
         ("Duration", duration(state.elapsed_ms)),
         ("Run", run.to_owned()),
         ("Started by", state.by.clone()),
-        ("Override", state.override_reason.clone().unwrap_or_default()),
+        (
+            "Override",
+            state.override_reason.clone().unwrap_or_default(),
+        ),
     ];
     text.push_str("| | |\n|---|---|\n");
     for (name, value) in rows.iter().filter(|(_, value)| !value.trim().is_empty()) {
@@ -77,9 +96,18 @@ fn facts(text: &mut String, state: &RunState) {
 }
 
 fn failure(text: &mut String, state: &RunState) {
-    let Some((step, status)) = state.failed_step() else { return };
-    let _infallible = writeln!(text, "Failed step: **{}**: {}\n", step.title(), cell(&status.detail));
-    let tail: Vec<String> = outcome::tail(state, step, status).map(|line| html(&clean::output(line))).collect();
+    let Some((step, status)) = state.failed_step() else {
+        return;
+    };
+    let _infallible = writeln!(
+        text,
+        "Failed step: **{}**: {}\n",
+        step.title(),
+        cell(&status.detail)
+    );
+    let tail: Vec<String> = outcome::tail(state, step, status)
+        .map(|line| html(&clean::output(line)))
+        .collect();
     if !tail.is_empty() {
         let _infallible = writeln!(text, "<pre>\n{}\n</pre>\n", tail.join("\n"));
     }
@@ -102,7 +130,12 @@ fn steps(text: &mut String, state: &RunState) {
             cell(row.detail)
         );
     }
-    let _infallible = writeln!(text, "\nThe longest chain of steps is {}: {}\n\n</details>\n", duration(length_ms), chain(&path));
+    let _infallible = writeln!(
+        text,
+        "\nThe longest chain of steps is {}: {}\n\n</details>\n",
+        duration(length_ms),
+        chain(&path)
+    );
 }
 
 /// Workflow commands that put the outcome and the warnings on the run's page, one per line; empty when all is well.
@@ -110,7 +143,11 @@ pub fn annotations(state: &RunState) -> String {
     let exit = state.exit.unwrap_or(Exit::Unknown);
     let mut text = String::new();
     if exit != Exit::Done {
-        let level = if outcome::mark(exit) == '✗' { "error" } else { "warning" };
+        let level = if outcome::mark(exit) == '✗' {
+            "error"
+        } else {
+            "warning"
+        };
         let title = property(&outcome::headline(exit, state));
         let _infallible = writeln!(text, "::{level} title={title}::{}", message(&state.reason));
     }
@@ -127,7 +164,10 @@ pub fn output(name: &str, value: &str, delimiter: &str) -> String {
 
 fn message(text: &str) -> String {
     // The order matters: the sign that escapes goes first.
-    clean::clip(&clean::line(text), CELL_CHARS).replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+    clean::clip(&clean::line(text), CELL_CHARS)
+        .replace('%', "%25")
+        .replace('\r', "%0D")
+        .replace('\n', "%0A")
 }
 
 fn property(text: &str) -> String {
@@ -154,5 +194,168 @@ fn cell(text: &str) -> String {
 
 /// Text in a `pre` element, which Markdown leaves alone up to its end tag.
 fn html(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sink::sample;
+    use insta::assert_snapshot;
+
+    #[test]
+    fn released() {
+        assert_snapshot!(summary(&sample::released().state), @r#"
+        ### ✓ Released 1a2b3c4 to production
+
+        frontend and backend of 1a2b3c4 are live and verified
+
+        | Lane | State | Live now | Deploy | Why |
+        |---|---|---|---|---|
+        | frontend | live and verified | 1a2b3c4, verified | 65f0c0ffee65f0c0ffee65f0 | frontend/js/main.js modified and 1 more |
+        | backend | live and verified | 1a2b3c4, verified | dep-9 | backend/src/main.rs modified and 1 more |
+
+        | | |
+        |---|---|
+        | Commit | 1a2b3c4 Show revenue by region |
+        | Migrations | 0003&#95;add&#95;region.sql |
+        | Duration | 13.5 s |
+        | Run | 20261123T170102Z-1a2b3c4-9f3c |
+        | Started by | someone |
+
+        <details><summary>Steps</summary>
+
+        | Lane | Step | Took | Result |
+        |---|---|---:|---|
+        | release | preflight | 0.1 s | ok: reversible&#58; yes, because no pending migration breaks the live version |
+        | release | checks | 5.3 s | ok: passed&#58; backend |
+        | frontend | upload as a draft | 1.1 s | ok: 3 of 12 files were new to the provider |
+        | backend | rehearse migrations | 0.3 s | ok: 1 file on the live schema in 12 ms |
+        | frontend | verify the draft | 0.2 s | ok: 12 files have our content |
+        | backend | deploy and start | 6.9 s | ok: dep-9 is live |
+        | backend | read the schema back | 0.0 s | ok: generation 3, 1 applied by this release |
+        | backend | prove the version | 0.2 s | ok: 1a2b3c4 answered 3 times in a row |
+        | frontend | publish | 0.4 s | ok: 65f0c0ffee65f0c0ffee65f0 is the published deploy |
+        | frontend | verify what is public | 0.1 s | ok: 12 files have our content |
+        | release | record what is live | 0.0 s | ok: 20261123T170102Z-1a2b3c4-9f3c is recorded as live |
+
+        The longest chain of steps is 13.3 s: preflight → checks → deploy and start → read the schema back → prove the version → publish → verify what is public → record what is live
+
+        </details>
+
+        Next:
+        <pre>
+        cargo xtask status --prod
+        cargo xtask rollback --prod
+        </pre>
+        "#);
+    }
+
+    #[test]
+    fn rolled_back() {
+        assert_snapshot!(summary(&sample::rolled_back().state), @r#"
+        ### ✗ Rolled back&#58; 1a2b3c4 failed, production is as it was before
+
+        the service answered 503 for 60 s; the backend was rolled back and the frontend was never published
+
+        | Lane | State | Live now | Deploy | Why |
+        |---|---|---|---|---|
+        | frontend | not public | as before this run | 65f0c0ffee65f0c0ffee65f0 | frontend/js/main.js modified and 1 more |
+        | backend | rolled back | as before this run, restored and verified | dep-10 | backend/src/main.rs modified and 1 more |
+
+        | | |
+        |---|---|
+        | Commit | 1a2b3c4 Show revenue by region |
+        | Migrations | none |
+        | Duration | 1 min 15 s |
+        | Run | 20261123T170102Z-1a2b3c4-9f3c |
+        | Started by | someone |
+
+        Failed step: **prove the version**: the service answered 503 for 60 s
+
+        <pre>
+        listening on 0.0.0.0:10000
+        error: the database is locked
+        </pre>
+
+        <details><summary>Steps</summary>
+
+        | Lane | Step | Took | Result |
+        |---|---|---:|---|
+        | release | preflight | 0.1 s | ok: reversible&#58; yes, because no pending migration breaks the live version |
+        | release | checks | 5.3 s | ok: passed&#58; backend |
+        | frontend | upload as a draft | 1.1 s | ok: 3 of 12 files were new to the provider |
+        | backend | rehearse migrations | 0.3 s | ok: 1 file on the live schema in 12 ms |
+        | frontend | verify the draft | 0.2 s | ok: 12 files have our content |
+        | backend | deploy and start | 6.9 s | ok: dep-9 is live |
+        | backend | read the schema back | 0.0 s | ok: generation 3, 0 applied by this release |
+        | backend | prove the version | 1 min 00 s | failed: the service answered 503 for 60 s |
+        | backend | roll the backend back | 3.0 s | ok: dep-10 brought back dep-8; 0f0f0f0 answered 3 times in a row |
+
+        The longest chain of steps is 1 min 15 s: preflight → checks → deploy and start → read the schema back → prove the version → roll the backend back
+
+        </details>
+
+        Next:
+        <pre>
+        cargo xtask history --prod
+        cargo xtask deploy --prod
+        </pre>
+        "#);
+    }
+
+    #[test]
+    fn what_annotations_say() {
+        assert_eq!(annotations(&sample::released().state), "");
+        assert_snapshot!(annotations(&sample::check_failed().state), @r#"::error title=Failed%3A 1a2b3c4 is not released%2C production is unchanged::check 'backend' failed with exit code 101: cargo test -p backend; nothing that is live was changed"#);
+        assert_snapshot!(annotations(&sample::degraded().state), @r#"
+        ::error title=Degraded%3A 1a2b3c4 is only partly live in production::the frontend could not be published: Netlify POST /sites/x/deploys/y/restore: status 500; the previous frontend is public on the new backend, which is live and verified
+        ::warning title=Tandem::the site's previous deploy was public all the time
+        "#);
+        assert_snapshot!(annotations(&sample::interrupted().state), @r#"::warning title=Interrupted%3A the release of 1a2b3c4 to production is unfinished::interrupted: the backend's deploy is left to the provider and the frontend was not published"#);
+    }
+
+    #[test]
+    fn foreign_text_is_only_text() {
+        let state = sample::hostile().state;
+        let text = summary(&state);
+        assert!(
+            !text.contains("<script") && !text.contains("<!channel"),
+            "{text}"
+        );
+        // Markdown does not look into this element.
+        let (before, rest) = text.split_once("<pre>").unwrap();
+        let outside = format!("{before}{}", rest.split_once("</pre>").unwrap().1);
+        assert!(
+            !outside.contains("@here") && !outside.contains("://"),
+            "{outside}"
+        );
+        assert_eq!(
+            text.matches("</pre>").count(),
+            text.matches("<pre>").count()
+        );
+        let columns = |line: &str| line.matches('|').count();
+        for table in text.split("\n\n").filter(|part| part.starts_with('|')) {
+            let wanted = columns(table.lines().next().unwrap());
+            assert!(table.lines().all(|line| columns(line) == wanted), "{table}");
+        }
+        for line in annotations(&state).lines() {
+            assert!(
+                line.starts_with("::error title=")
+                    || line.starts_with("::warning title=Tandem::line one"),
+                "{line}"
+            );
+            assert!(line.chars().count() < 2 * CELL_CHARS, "{line}");
+        }
+    }
+
+    #[test]
+    fn an_output_is_one_line_between_its_delimiters() {
+        assert_eq!(
+            output("outcome", "a\nb=c\nEND\n", "END"),
+            "outcome<<END\na b=c END\nEND\n"
+        );
+    }
 }

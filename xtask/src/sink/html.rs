@@ -50,20 +50,58 @@ pub fn report(state: &RunState, events: &[Event]) -> String {
 
 fn verdict(text: &mut String, exit: Exit, state: &RunState, headline: &str) {
     let class = class(outcome::role(exit));
-    let _infallible = writeln!(text, "<h1 class=\"{class}\">{} {headline}</h1>", outcome::mark(exit));
+    let _infallible = writeln!(
+        text,
+        "<h1 class=\"{class}\">{} {headline}</h1>",
+        outcome::mark(exit)
+    );
     if !state.reason.is_empty() {
         let _infallible = writeln!(text, "<p>{}</p>", escape(&state.reason));
     }
     let commit = state.commit.as_ref().map_or("", |commit| commit.as_str());
     let rows = [
         ("Commit", format!("{commit} {}", state.subject)),
-        ("Environment", state.environment.as_ref().map(ToString::to_string).unwrap_or_default()),
-        ("Started", format!("{} by {}", moment(state.started_ms), state.by)),
+        (
+            "Environment",
+            state
+                .environment
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
+        ),
+        (
+            "Started",
+            format!("{} by {}", moment(state.started_ms), state.by),
+        ),
         ("Duration", duration(state.elapsed_ms)),
-        ("Run", state.run.as_ref().map(ToString::to_string).unwrap_or_default()),
-        ("Release", state.release.as_ref().map(ToString::to_string).unwrap_or_default()),
-        ("Release before", state.parent.as_ref().map(ToString::to_string).unwrap_or_default()),
-        ("Override", state.override_reason.clone().unwrap_or_default()),
+        (
+            "Run",
+            state
+                .run
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
+        ),
+        (
+            "Release",
+            state
+                .release
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
+        ),
+        (
+            "Release before",
+            state
+                .parent
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
+        ),
+        (
+            "Override",
+            state.override_reason.clone().unwrap_or_default(),
+        ),
         ("Exit code", format!("{} ({})", exit.code(), exit.meaning())),
     ];
     table(text, &rows);
@@ -75,15 +113,28 @@ fn verdict(text: &mut String, exit: Exit, state: &RunState, headline: &str) {
 fn table(text: &mut String, rows: &[(&str, String)]) {
     text.push_str("<table>\n");
     for (name, value) in rows.iter().filter(|(_, value)| !value.trim().is_empty()) {
-        let _infallible = writeln!(text, "<tr><th scope=\"row\">{name}</th><td>{}</td></tr>", escape(value));
+        let _infallible = writeln!(
+            text,
+            "<tr><th scope=\"row\">{name}</th><td>{}</td></tr>",
+            escape(value)
+        );
     }
     text.push_str("</table>\n");
 }
 
 fn failure(text: &mut String, state: &RunState) {
-    let Some((step, status)) = state.failed_step() else { return };
-    let _infallible = writeln!(text, "<h2>Failed step: {}</h2>\n<p class=\"bad\">{}</p>", step.title(), escape(&status.detail));
-    let tail: Vec<String> = outcome::tail(state, step, status).map(|line| escape(&clean::output(line))).collect();
+    let Some((step, status)) = state.failed_step() else {
+        return;
+    };
+    let _infallible = writeln!(
+        text,
+        "<h2>Failed step: {}</h2>\n<p class=\"bad\">{}</p>",
+        step.title(),
+        escape(&status.detail)
+    );
+    let tail: Vec<String> = outcome::tail(state, step, status)
+        .map(|line| escape(&clean::output(line)))
+        .collect();
     if !tail.is_empty() {
         let _infallible = writeln!(text, "<pre>{}</pre>", tail.join("\n"));
     }
@@ -97,13 +148,21 @@ fn plan(text: &mut String, exit: Exit, state: &RunState) {
     for (lane, status) in &state.lanes {
         let (role, live) = outcome::live_now(exit, state, *lane, status);
         let decision = &status.decision;
-        let deploy = status.deploy_id.as_ref().map(|id| format!("<br><span class=\"quiet\">{}</span>", escape(id.as_str()))).unwrap_or_default();
+        let deploy = status
+            .deploy_id
+            .as_ref()
+            .map(|id| format!("<br><span class=\"quiet\">{}</span>", escape(id.as_str())))
+            .unwrap_or_default();
         let _infallible = writeln!(
             text,
             "<tr><th scope=\"row\">{lane}</th><td>{}: {}{}</td><td>{}{deploy}</td><td class=\"{}\">{}</td></tr>",
             if decision.run { "runs" } else { "does not run" },
             escape(&decision.reason),
-            paths(&[(&decision.added, '+'), (&decision.modified, '~'), (&decision.deleted, '-')]),
+            paths(&[
+                (&decision.added, '+'),
+                (&decision.modified, '~'),
+                (&decision.deleted, '-')
+            ]),
             lane_state(status.state),
             class(role),
             escape(&live)
@@ -112,10 +171,18 @@ fn plan(text: &mut String, exit: Exit, state: &RunState) {
     text.push_str("</table>\n");
     if let Some((reversible, because)) = &state.reversible {
         let word = if *reversible { "yes" } else { "no" };
-        let _infallible = writeln!(text, "<p>Reversible: {word}, because {}</p>", escape(because));
+        let _infallible = writeln!(
+            text,
+            "<p>Reversible: {word}, because {}</p>",
+            escape(because)
+        );
     }
     if !state.migrations.is_empty() {
-        let _infallible = writeln!(text, "<p>Migrations: {}</p>", escape(&state.migrations.join(", ")));
+        let _infallible = writeln!(
+            text,
+            "<p>Migrations: {}</p>",
+            escape(&state.migrations.join(", "))
+        );
     }
 }
 
@@ -124,12 +191,20 @@ fn paths(groups: &[(&Vec<String>, char)]) -> String {
     if total == 0 {
         return String::new();
     }
-    let all = groups.iter().flat_map(|(paths, sign)| paths.iter().map(move |path| format!("{sign} {}", clean::line(path))));
+    let all = groups.iter().flat_map(|(paths, sign)| {
+        paths
+            .iter()
+            .map(move |path| format!("{sign} {}", clean::line(path)))
+    });
     let mut lines: Vec<String> = all.take(PATHS_MAX).collect();
     if total > PATHS_MAX {
         lines.push(format!("… and {} more", total - PATHS_MAX));
     }
-    format!("<details><summary>{}</summary><pre>{}</pre></details>", super::words::count(total, "path"), escape_lines(&lines))
+    format!(
+        "<details><summary>{}</summary><pre>{}</pre></details>",
+        super::words::count(total, "path"),
+        escape_lines(&lines)
+    )
 }
 
 fn times(text: &mut String, state: &RunState) {
@@ -145,7 +220,9 @@ fn times(text: &mut String, state: &RunState) {
         chain(&path)
     );
     text.push_str(&gantt::svg(state));
-    text.push_str("<table>\n<tr><th>Lane</th><th>Step</th><th class=\"num\">Took</th><th>Result</th></tr>\n");
+    text.push_str(
+        "<table>\n<tr><th>Lane</th><th>Step</th><th class=\"num\">Took</th><th>Result</th></tr>\n",
+    );
     for row in timeline::rows(state) {
         let _infallible = writeln!(
             text,
@@ -162,7 +239,11 @@ fn times(text: &mut String, state: &RunState) {
 
 fn next(text: &mut String, state: &RunState) {
     if !state.next.is_empty() {
-        let lines: Vec<String> = state.next.iter().map(|command| clean::line(command)).collect();
+        let lines: Vec<String> = state
+            .next
+            .iter()
+            .map(|command| clean::line(command))
+            .collect();
         let _infallible = writeln!(text, "<h2>Next</h2>\n<pre>{}</pre>", escape_lines(&lines));
     }
 }
@@ -176,13 +257,30 @@ fn event_list(text: &mut String, events: &[Event]) {
     let mut state = RunState::default();
     for event in events {
         state.apply(event);
-        let at = format!("{}.{:03} s", event.elapsed_ms / 1000, event.elapsed_ms % 1000);
+        let at = format!(
+            "{}.{:03} s",
+            event.elapsed_ms / 1000,
+            event.elapsed_ms % 1000
+        );
         let lines = match &event.kind {
             EventKind::Output { line, .. } => vec![(Role::Quiet, line::output(line))],
-            _ => line::lines(event, &state).into_iter().map(|line| (line.role, anstream::adapter::strip_str(&line.render()).to_string())).collect(),
+            _ => line::lines(event, &state)
+                .into_iter()
+                .map(|line| {
+                    (
+                        line.role,
+                        anstream::adapter::strip_str(&line.render()).to_string(),
+                    )
+                })
+                .collect(),
         };
         for (role, line) in lines {
-            let _infallible = writeln!(text, "<tr><td class=\"num quiet\">{at}</td><td class=\"{}\">{}</td></tr>", class(role), escape(&line));
+            let _infallible = writeln!(
+                text,
+                "<tr><td class=\"num quiet\">{at}</td><td class=\"{}\">{}</td></tr>",
+                class(role),
+                escape(&line)
+            );
         }
     }
     text.push_str("</table>\n");
@@ -215,5 +313,101 @@ pub(super) fn escape(text: &str) -> String {
 }
 
 fn escape_lines(lines: &[String]) -> String {
-    lines.iter().map(|line| escape(line)).collect::<Vec<_>>().join("\n")
+    lines
+        .iter()
+        .map(|line| escape(line))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sink::sample::{self, Told};
+
+    fn page(told: &Told) -> String {
+        report(&told.state, &told.events)
+    }
+
+    /// Every element that is opened is closed in its turn.
+    fn check_nesting(page: &str) {
+        const VOID: [&str; 4] = ["meta", "br", "!doctype", "line"];
+        let mut open = Vec::new();
+        for part in page.split('<').skip(1) {
+            let (tag, _) = part.split_once('>').unwrap_or_else(|| panic!("<{part}"));
+            let name = tag
+                .trim_start_matches('/')
+                .split([' ', '/'])
+                .next()
+                .unwrap();
+            if tag.starts_with('/') {
+                assert_eq!(open.pop(), Some(name), "<{tag}>");
+            } else if !VOID.contains(&name) && !tag.ends_with('/') {
+                open.push(name);
+            }
+        }
+        assert_eq!(open, Vec::<&str>::new());
+    }
+
+    #[test]
+    fn pages_are_well_formed_and_load_nothing() {
+        for told in [
+            sample::released(),
+            sample::frontend_only(),
+            sample::check_failed(),
+            sample::rolled_back(),
+            sample::degraded(),
+            sample::interrupted(),
+            sample::hostile(),
+        ] {
+            let page = page(&told);
+            check_nesting(&page);
+            for word in [
+                " src=", " href=", "url(", "@import", "<script", "<link", "<img", "<iframe",
+                "onload=",
+            ] {
+                assert!(!page.contains(word), "{word}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_page_tells_the_whole_story() {
+        let page = page(&sample::rolled_back());
+        for text in [
+            "✗ Rolled back: 1a2b3c4 failed, production is as it was before",
+            "<th scope=\"row\">Exit code</th><td>5 (",
+            "Failed step: prove the version",
+            "error: the database is locked",
+            "~ backend/src/main.rs",
+            "Reversible: yes, because",
+            "* backend: deploy and start",
+            "<rect class=\"failed\"",
+            "cargo xtask history --prod",
+            "gate 2 closed",
+        ] {
+            assert!(page.contains(text), "{text}\n{page}");
+        }
+    }
+
+    #[test]
+    fn foreign_text_is_only_text() {
+        let page = page(&sample::hostile());
+        assert!(
+            page.contains("&lt;/pre&gt;&lt;script&gt;alert(1)&lt;/script&gt;"),
+            "{page}"
+        );
+        assert!(!page.contains('\u{1b}'));
+    }
+
+    #[test]
+    fn an_unfinished_run_has_a_page_too() {
+        let mut told = sample::interrupted();
+        told.events.truncate(12);
+        told.state = RunState::fold(&told.events);
+        let page = page(&told);
+        check_nesting(&page);
+        assert!(page.contains("Unknown: what became of 1a2b3c4"), "{page}");
+        check_nesting(&report(&RunState::default(), &[]));
+    }
 }

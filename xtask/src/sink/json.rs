@@ -70,20 +70,39 @@ pub fn deploy(ended: &Ended, state: &RunState) -> String {
     let plan = ended.plan.as_ref();
     let mut lanes: Vec<LaneDocument<'_>> = state.lanes.values().map(lane).collect();
     if lanes.is_empty() {
-        lanes = plan.map(|plan| plan.lanes.iter().map(decided).collect()).unwrap_or_default();
+        lanes = plan
+            .map(|plan| plan.lanes.iter().map(decided).collect())
+            .unwrap_or_default();
     }
     document(&DeployDocument {
-        outcome: if ended.nothing_to_do { "nothing_to_do" } else { exit.outcome() },
-        exit_code: if ended.nothing_to_do { Exit::Done.code() } else { exit.code() },
-        environment: state.environment.as_ref().or_else(|| plan.map(|plan| &plan.environment)),
+        outcome: if ended.nothing_to_do {
+            "nothing_to_do"
+        } else {
+            exit.outcome()
+        },
+        exit_code: if ended.nothing_to_do {
+            Exit::Done.code()
+        } else {
+            exit.code()
+        },
+        environment: state
+            .environment
+            .as_ref()
+            .or_else(|| plan.map(|plan| &plan.environment)),
         run: ended.run.as_ref(),
         release: ended.verdict.release.as_ref(),
-        commit: state.commit.as_ref().or_else(|| plan.map(|plan| &plan.commit)),
+        commit: state
+            .commit
+            .as_ref()
+            .or_else(|| plan.map(|plan| &plan.commit)),
         lanes,
         duration_ms: state.elapsed_ms,
         critical_path_ms: state.critical_path().1,
         reason: ended.verdict.reason.clone(),
-        failed_step: state.failed_step().map(|(step, status)| FailedStep { step: step.title(), reason: &status.detail }),
+        failed_step: state.failed_step().map(|(step, status)| FailedStep {
+            step: step.title(),
+            reason: &status.detail,
+        }),
         warnings: &state.warnings,
         next: &state.next,
         error: (!done).then(|| ended.verdict.reason.clone()),
@@ -124,7 +143,11 @@ fn decided(decision: &LaneDecision) -> LaneDocument<'_> {
         lane: decision.lane,
         run: decision.run,
         reason: &decision.reason,
-        state: if decision.run { LaneState::Planned } else { LaneState::Unchanged },
+        state: if decision.run {
+            LaneState::Planned
+        } else {
+            LaneState::Unchanged
+        },
         deploy_id: None,
         url: None,
     }
@@ -160,11 +183,180 @@ pub fn plan(plan: &Plan, facts: &Facts) -> String {
 
 fn document(value: &impl Serialize) -> String {
     let text = serde_json::to_string_pretty(value);
-    defuse(&text.unwrap_or_else(|error| format!("{{\"error\": \"{}\"}}", clean::line(&error.to_string()).replace('"', "'"))))
+    defuse(&text.unwrap_or_else(|error| {
+        format!(
+            "{{\"error\": \"{}\"}}",
+            clean::line(&error.to_string()).replace('"', "'")
+        )
+    }))
 }
 
 /// GitHub's runner reads these documents as well, and obeys `##[command]` wherever it stands. In JSON a number sign can only
 /// stand in a text, where a bracket may be written as an escape.
 fn defuse(json: &str) -> String {
     json.replace("##[", "##\\u005b")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sink::sample;
+    use insta::assert_snapshot;
+    use serde_json::Value;
+
+    #[test]
+    fn released() {
+        let told = sample::released();
+        assert_snapshot!(deploy(&told.ended, &told.state), @r#"
+        {
+          "outcome": "released",
+          "exit_code": 0,
+          "environment": "production",
+          "run": "20261123T170102Z-1a2b3c4-9f3c",
+          "release": "20261123T170102Z-1a2b3c4-9f3c",
+          "commit": "1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d",
+          "lanes": [
+            {
+              "lane": "frontend",
+              "run": true,
+              "reason": "frontend/js/main.js modified and 1 more",
+              "state": "verified",
+              "deploy_id": "65f0c0ffee65f0c0ffee65f0",
+              "url": "https://shop.example"
+            },
+            {
+              "lane": "backend",
+              "run": true,
+              "reason": "backend/src/main.rs modified and 1 more",
+              "state": "verified",
+              "deploy_id": "dep-9",
+              "url": "https://shop-api.onrender.com"
+            }
+          ],
+          "duration_ms": 13526,
+          "critical_path_ms": 13328,
+          "reason": "frontend and backend of 1a2b3c4 are live and verified",
+          "failed_step": null,
+          "warnings": [],
+          "next": [
+            "cargo xtask status --prod",
+            "cargo xtask rollback --prod"
+          ]
+        }
+        "#);
+    }
+
+    #[test]
+    fn a_failure_names_its_step() {
+        let told = sample::check_failed();
+        let value: Value = serde_json::from_str(&deploy(&told.ended, &told.state)).unwrap();
+        assert_eq!(
+            (&value["outcome"], &value["exit_code"]),
+            (&"failed_unchanged".into(), &4.into())
+        );
+        assert_eq!(value["failed_step"]["step"], "checks");
+        assert_eq!(value["error"], value["reason"]);
+        assert_eq!(
+            value["next"],
+            serde_json::json!(["cargo xtask history --prod", "cargo xtask deploy --prod"])
+        );
+    }
+
+    #[test]
+    fn nothing_to_do_is_an_outcome() {
+        let told = sample::released();
+        let ended = Ended {
+            nothing_to_do: true,
+            ..told.ended
+        };
+        let value: Value = serde_json::from_str(&deploy(&ended, &RunState::default())).unwrap();
+        assert_eq!(
+            (&value["outcome"], &value["exit_code"]),
+            (&"nothing_to_do".into(), &0.into())
+        );
+    }
+
+    #[test]
+    fn a_plan() {
+        let facts = sample::facts(&[], &["README.md"]);
+        let mut value = sample::planned(&facts, true, false);
+        value.migrations.push(Pending {
+            name: "0003_add_region.sql".to_owned(),
+            compatible: true,
+        });
+        assert_snapshot!(plan(&value, &facts), @r#"
+        {
+          "environment": "production",
+          "commit": "1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d",
+          "subject": "Show revenue by region",
+          "parent": "20261120T090000Z-0f0f0f0-0001",
+          "reversible": true,
+          "reversible_because": "no migration is pending",
+          "lanes": [
+            {
+              "lane": "frontend",
+              "run": true,
+              "reason": "frontend/js/main.js modified and 1 more",
+              "added": [
+                "frontend/js/chart.js"
+              ],
+              "modified": [
+                "frontend/js/main.js"
+              ],
+              "deleted": [
+                "frontend/js/old.js"
+              ]
+            },
+            {
+              "lane": "backend",
+              "run": false,
+              "reason": "its 12 files are those of the live release 20261120T090000Z-0f0f0f0-0001",
+              "added": [],
+              "modified": [],
+              "deleted": []
+            }
+          ],
+          "migrations": [
+            {
+              "name": "0003_add_region.sql",
+              "compatible": true
+            }
+          ],
+          "unselected": [
+            "README.md"
+          ]
+        }
+        "#);
+    }
+
+    #[test]
+    fn what_could_not_begin() {
+        assert_snapshot!(failure(Exit::Usage, "deploy.toml:3:1: unknown key"), @r#"
+        {
+          "outcome": "refused",
+          "exit_code": 2,
+          "environment": null,
+          "run": null,
+          "release": null,
+          "commit": null,
+          "lanes": [],
+          "duration_ms": 0,
+          "critical_path_ms": 0,
+          "reason": "deploy.toml:3:1: unknown key",
+          "failed_step": null,
+          "warnings": [],
+          "next": [],
+          "error": "deploy.toml:3:1: unknown key"
+        }
+        "#);
+    }
+
+    #[test]
+    fn nothing_in_a_document_is_a_command() {
+        let told = sample::hostile();
+        let text = deploy(&told.ended, &told.state);
+        assert!(!text.contains("##[") && !text.contains('\u{1b}'), "{text}");
+        let value: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(value["reason"], told.ended.verdict.reason);
+    }
 }

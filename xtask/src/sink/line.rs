@@ -33,7 +33,13 @@ pub(crate) struct Line {
 impl Line {
     fn new(role: Role, lane: Option<Lane>, head: impl Into<String>, rest: &str) -> Self {
         let rest = clean::clip(&clean::line(rest), TEXT_CHARS);
-        Self { role, lane, head: head.into(), rest, live: true }
+        Self {
+            role,
+            lane,
+            head: head.into(),
+            rest,
+            live: true,
+        }
     }
 
     fn detail(mut self) -> Self {
@@ -45,8 +51,20 @@ impl Line {
     pub(crate) fn render(&self) -> String {
         let mark = paint(self.role, &self.role.mark().to_string());
         let who = paint(Role::Quiet, &format!("{:<8}", who(self.lane)));
-        let head = if self.role == Role::Bad { paint(Role::Bad, &self.head) } else { self.head.clone() };
-        let line = format!("{mark} {who}  {head}{}{}", if self.head.is_empty() || self.rest.is_empty() { "" } else { "  " }, self.rest);
+        let head = if self.role == Role::Bad {
+            paint(Role::Bad, &self.head)
+        } else {
+            self.head.clone()
+        };
+        let line = format!(
+            "{mark} {who}  {head}{}{}",
+            if self.head.is_empty() || self.rest.is_empty() {
+                ""
+            } else {
+                "  "
+            },
+            self.rest
+        );
         line.trim_end().to_owned()
     }
 }
@@ -65,42 +83,98 @@ pub(crate) fn output(line: &str) -> String {
 pub(crate) fn lines(event: &Event, state: &RunState) -> Vec<Line> {
     match &event.kind {
         EventKind::StepProgress { .. } | EventKind::Output { .. } => Vec::new(),
-        EventKind::RunStarted { run, command, environment, commit, subject, by, override_reason } => {
+        EventKind::RunStarted {
+            run,
+            command,
+            environment,
+            commit,
+            subject,
+            by,
+            override_reason,
+        } => {
             let head = format!("{command} {} to {environment}", commit.short());
             let mut lines = vec![
-                Line::new(Role::Strong, None, head, &clean::clip(&clean::line(subject), SUBJECT_CHARS)),
-                Line::new(Role::Quiet, None, "", &format!("run {run}, started by {by}")).detail(),
+                Line::new(
+                    Role::Strong,
+                    None,
+                    head,
+                    &clean::clip(&clean::line(subject), SUBJECT_CHARS),
+                ),
+                Line::new(
+                    Role::Quiet,
+                    None,
+                    "",
+                    &format!("run {run}, started by {by}"),
+                )
+                .detail(),
             ];
-            lines.extend(override_reason.iter().map(|reason| Line::new(Role::Warn, None, "override", reason)));
+            lines.extend(
+                override_reason
+                    .iter()
+                    .map(|reason| Line::new(Role::Warn, None, "override", reason)),
+            );
             lines
         }
-        EventKind::Recovered { run, text } => vec![Line::new(Role::Warn, None, format!("run {run}"), text)],
-        EventKind::Planned { lanes, reversible, reversible_because, migrations, .. } => {
-            planned(lanes, (*reversible, reversible_because), migrations)
+        EventKind::Recovered { run, text } => {
+            vec![Line::new(Role::Warn, None, format!("run {run}"), text)]
         }
-        EventKind::StepStarted { step } => vec![Line::new(Role::Quiet, step.lane(), step.title(), "begins").detail()],
+        EventKind::Planned {
+            lanes,
+            reversible,
+            reversible_because,
+            migrations,
+            ..
+        } => planned(lanes, (*reversible, reversible_because), migrations),
+        EventKind::StepStarted { step } => {
+            vec![Line::new(Role::Quiet, step.lane(), step.title(), "begins").detail()]
+        }
         EventKind::StepFinished { step, end, detail } => vec![finished(*step, *end, detail, state)],
-        EventKind::Retry { what, because, wait_ms } => {
+        EventKind::Retry {
+            what,
+            because,
+            wait_ms,
+        } => {
             let text = format!("{what}: {because}; asked again in {}", duration(*wait_ms));
             vec![Line::new(Role::Warn, None, "retry", &text)]
         }
-        EventKind::LaneChanged { lane, state, deploy_id, url } => {
+        EventKind::LaneChanged {
+            lane,
+            state,
+            deploy_id,
+            url,
+        } => {
             let mut text = String::new();
-            for part in [deploy_id.as_ref().map(|id| id.as_str()), url.as_deref()].into_iter().flatten() {
+            for part in [deploy_id.as_ref().map(|id| id.as_str()), url.as_deref()]
+                .into_iter()
+                .flatten()
+            {
                 let _infallible = write!(text, "{}{part}", if text.is_empty() { "" } else { ", " });
             }
             vec![Line::new(Role::Plain, Some(*lane), lane_state(*state), &text).detail()]
         }
-        EventKind::Gate { number, passed: true, because } => {
+        EventKind::Gate {
+            number,
+            passed: true,
+            because,
+        } => {
             vec![Line::new(Role::Good, None, format!("gate {number} open"), because).detail()]
         }
-        EventKind::Gate { number, passed: false, because } => {
+        EventKind::Gate {
+            number,
+            passed: false,
+            because,
+        } => {
             vec![Line::new(Role::Bad, None, format!("gate {number} closed"), because).detail()]
         }
         EventKind::Warning { text } => vec![Line::new(Role::Warn, None, "warning", text)],
         EventKind::Note { text } => vec![Line::new(Role::Plain, None, "", text)],
         EventKind::RunFinished { exit, reason, .. } => {
-            let line = Line::new(super::outcome::role(*exit), None, exit.outcome().replace('_', " "), reason);
+            let line = Line::new(
+                super::outcome::role(*exit),
+                None,
+                exit.outcome().replace('_', " "),
+                reason,
+            );
             vec![line.detail()]
         }
     }
@@ -115,7 +189,12 @@ fn planned(lanes: &[LaneDecision], reversible: (bool, &str), migrations: &[Strin
         })
         .collect();
     if !migrations.is_empty() {
-        lines.push(Line::new(Role::Plain, Some(Lane::Backend), "migrations", &migrations.join(", ")));
+        lines.push(Line::new(
+            Role::Plain,
+            Some(Lane::Backend),
+            "migrations",
+            &migrations.join(", "),
+        ));
     }
     if !reversible.0 {
         lines.push(Line::new(Role::Warn, None, "not reversible", reversible.1));
@@ -124,7 +203,10 @@ fn planned(lanes: &[LaneDecision], reversible: (bool, &str), migrations: &[Strin
 }
 
 fn finished(step: Step, end: StepEnd, detail: &str, state: &RunState) -> Line {
-    let took = state.steps.get(&step).map_or(0, |status| status.duration_ms(state.elapsed_ms));
+    let took = state
+        .steps
+        .get(&step)
+        .map_or(0, |status| status.duration_ms(state.elapsed_ms));
     let role = match end {
         StepEnd::Ok => Role::Good,
         StepEnd::Failed => Role::Bad,

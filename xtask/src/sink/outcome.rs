@@ -34,8 +34,14 @@ pub(crate) fn mark(exit: Exit) -> char {
 
 /// One line: what became of which commit, where.
 pub(crate) fn headline(exit: Exit, state: &RunState) -> String {
-    let place = state.environment.as_ref().map_or("the environment", |name| name.as_str());
-    let what = state.commit.as_ref().map_or("the release", |commit| commit.short());
+    let place = state
+        .environment
+        .as_ref()
+        .map_or("the environment", |name| name.as_str());
+    let what = state
+        .commit
+        .as_ref()
+        .map_or("the release", |commit| commit.short());
     let back = state.command == "rollback";
     match exit {
         Exit::Done if back => format!("Brought {what} back to {place}"),
@@ -48,57 +54,98 @@ pub(crate) fn headline(exit: Exit, state: &RunState) -> String {
         Exit::Unhealthy => format!("Unhealthy: {place} needs a person now"),
         Exit::Database => format!("Database: the one of {place} needs a person now"),
         Exit::Superseded => format!("Superseded: a newer release than {what} is live in {place}"),
-        Exit::Interrupted | Exit::Terminated => format!("Interrupted: the release of {what} to {place} is unfinished"),
-        Exit::Bug => format!("Bug: a fault of this program stopped the release of {what} to {place}"),
+        Exit::Interrupted | Exit::Terminated => {
+            format!("Interrupted: the release of {what} to {place} is unfinished")
+        }
+        Exit::Bug => {
+            format!("Bug: a fault of this program stopped the release of {what} to {place}")
+        }
         Exit::Pending => format!("Pending: {what} would change {place}"),
     }
 }
 
 /// What is live of a lane, as far as the run's events tell.
-pub(crate) fn live_now(exit: Exit, state: &RunState, lane: Lane, status: &LaneStatus) -> (Role, String) {
-    let what = state.commit.as_ref().map_or("this release", |commit| commit.short());
-    let before = (Role::Plain, "what was live before this run".to_owned());
-    let uncertain = |seen: &str| (Role::Warn, format!("not certain ({seen}); `status` asks the provider"));
+pub(crate) fn live_now(
+    exit: Exit,
+    state: &RunState,
+    lane: Lane,
+    status: &LaneStatus,
+) -> (Role, String) {
+    let what = state
+        .commit
+        .as_ref()
+        .map_or("this release", |commit| commit.short());
+    let before = match state.parent {
+        Some(_) => (Role::Plain, "as before this run".to_owned()),
+        None => (
+            Role::Plain,
+            "nothing of this release, which would have been the first".to_owned(),
+        ),
+    };
+    let uncertain = |seen: &str| {
+        (
+            Role::Warn,
+            format!("not certain ({seen}); `status` asks the provider"),
+        )
+    };
     match status.state {
         LaneState::Unchanged => (Role::Plain, "not touched by this run".to_owned()),
-        LaneState::RolledBack => (Role::Good, "what was live before this run, restored and verified".to_owned()),
+        LaneState::RolledBack => (
+            Role::Good,
+            "as before this run, restored and verified".to_owned(),
+        ),
         LaneState::Superseded => (Role::Warn, "a newer deploy of somebody else".to_owned()),
         LaneState::Unknown => uncertain("the provider could not be asked"),
         LaneState::Failed if !is_in_doubt(exit) => before,
         LaneState::Failed => uncertain("the new deploy failed"),
-        LaneState::Planned | LaneState::Prepared => match begun(state, lane) {
-            Some(step) => uncertain(&format!("'{}' did not end", step.title())),
+        LaneState::Planned | LaneState::Prepared => match begun(exit, state, lane) {
+            Some(step) => uncertain(&format!("'{}' was under way", step.title())),
             None => before,
         },
         LaneState::Live => (Role::Warn, format!("{what}, not proven")),
-        LaneState::Verified if is_in_doubt(exit) => uncertain(&format!("{what} was verified before the failure")),
+        LaneState::Verified if is_in_doubt(exit) => {
+            uncertain(&format!("{what} was verified before the failure"))
+        }
         LaneState::Verified => (Role::Good, format!("{what}, verified")),
     }
 }
 
 /// After these, what events said earlier may no longer be so.
 fn is_in_doubt(exit: Exit) -> bool {
-    matches!(exit, Exit::Unhealthy | Exit::Database | Exit::Unknown | Exit::Bug)
+    matches!(
+        exit,
+        Exit::Unhealthy | Exit::Database | Exit::Unknown | Exit::Bug
+    )
 }
 
-/// The step that makes the lane's deploy public, when it began and nobody knows how far it came.
-fn begun(state: &RunState, lane: Lane) -> Option<Step> {
+/// The step that makes the lane's deploy public, when it began and nobody looked afterwards how far it came.
+fn begun(exit: Exit, state: &RunState, lane: Lane) -> Option<Step> {
     let step = match lane {
         Lane::Frontend => Step::FrontendPublish,
         Lane::Backend => Step::BackendDeploy,
     };
     let status = state.steps.get(&step)?;
-    let in_doubt = state.exit.is_some_and(is_in_doubt);
-    let known = status.end == Some(StepEnd::Failed) && !in_doubt;
-    (!known).then_some(step)
+    let ended = matches!(status.end, Some(StepEnd::Ok | StepEnd::Failed));
+    (!ended || is_in_doubt(exit)).then_some(step)
 }
 
 /// The last lines that explain a failure: those of the failed step, else those that its lane printed last, because a
 /// service that does not answer says why in the log of its deploy.
-pub(crate) fn tail<'a>(state: &'a RunState, failed: Step, status: &'a StepStatus) -> impl Iterator<Item = &'a str> {
+pub(crate) fn tail<'a>(
+    state: &'a RunState,
+    failed: Step,
+    status: &'a StepStatus,
+) -> impl Iterator<Item = &'a str> {
     let lane = failed.lane();
     let own = (!status.tail.is_empty()).then_some(status);
-    let other = || state.steps.iter().rev().find(|(step, other)| step.lane() == lane && lane.is_some() && !other.tail.is_empty());
+    let other =
+        || {
+            state.steps.iter().rev().find(|(step, other)| {
+                step.lane() == lane && lane.is_some() && !other.tail.is_empty()
+            })
+        };
     let found = own.or_else(|| other().map(|(_, other)| other));
-    found.into_iter().flat_map(|status| status.tail.iter().map(String::as_str))
+    found
+        .into_iter()
+        .flat_map(|status| status.tail.iter().map(String::as_str))
 }

@@ -20,7 +20,10 @@ pub(super) struct Screen {
 
 impl Screen {
     pub(super) fn new(console: Console) -> Self {
-        Self { console, pending: Mutex::default() }
+        Self {
+            console,
+            pending: Mutex::default(),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, String> {
@@ -46,7 +49,10 @@ impl fmt::Debug for Screen {
 
 impl TermLike for Screen {
     fn width(&self) -> u16 {
-        u16::try_from(self.console.columns).ok().filter(|columns| *columns > 0).unwrap_or(COLUMNS_DEFAULT)
+        u16::try_from(self.console.columns)
+            .ok()
+            .filter(|columns| *columns > 0)
+            .unwrap_or(COLUMNS_DEFAULT)
     }
 
     fn height(&self) -> u16 {

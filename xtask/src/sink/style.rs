@@ -50,7 +50,11 @@ impl Role {
 /// are not wanted.
 pub fn paint(role: Role, text: &str) -> String {
     let style = role.style();
-    if style.is_plain() || text.is_empty() { text.to_owned() } else { format!("{style}{text}{style:#}") }
+    if style.is_plain() || text.is_empty() {
+        text.to_owned()
+    } else {
+        format!("{style}{text}{style:#}")
+    }
 }
 
 #[cfg(test)]
@@ -61,6 +65,9 @@ mod tests {
     fn colours_end_where_the_text_ends() {
         assert_eq!(paint(Role::Good, "ok"), "\u{1b}[32mok\u{1b}[0m");
         assert_eq!(paint(Role::Plain, "ok"), "ok");
-        assert_eq!(anstream::adapter::strip_str(&paint(Role::Bad, "no")).to_string(), "no");
+        assert_eq!(
+            anstream::adapter::strip_str(&paint(Role::Bad, "no")).to_string(),
+            "no"
+        );
     }
 }

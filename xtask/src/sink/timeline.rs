@@ -40,7 +40,29 @@ pub(crate) fn rows(state: &RunState) -> Vec<Row<'_>> {
 
 /// `preflight → checks → publish`.
 pub(crate) fn chain(path: &[Step]) -> String {
-    path.iter().map(|step| step.title()).collect::<Vec<_>>().join(" → ")
+    path.iter()
+        .map(|step| step.title())
+        .collect::<Vec<_>>()
+        .join(" → ")
+}
+
+/// The same on several lines of at most `max_columns`, broken after arrows.
+pub(crate) fn chain_lines(path: &[Step], max_columns: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    for (index, step) in path.iter().enumerate() {
+        let arrow = if index + 1 < path.len() { " →" } else { "" };
+        let word = format!("{}{arrow}", step.title());
+        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > max_columns {
+            lines.push(std::mem::take(&mut line));
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(&word);
+    }
+    lines.extend((!line.is_empty()).then_some(line));
+    lines
 }
 
 /// The word for how a step ended.

@@ -17,7 +17,11 @@ pub(crate) fn duration(ms: u64) -> String {
 
 /// `1 file`, `2 files`.
 pub(crate) fn count(number: usize, one: &str) -> String {
-    if number == 1 { format!("1 {one}") } else { format!("{number} {one}s") }
+    if number == 1 {
+        format!("1 {one}")
+    } else {
+        format!("{number} {one}s")
+    }
 }
 
 /// Where a lane stands, in words.
@@ -28,7 +32,7 @@ pub(crate) fn lane_state(state: LaneState) -> &'static str {
         LaneState::Prepared => "prepared, not public",
         LaneState::Live => "live, not proven yet",
         LaneState::Verified => "live and verified",
-        LaneState::Failed => "failed, not public",
+        LaneState::Failed => "not public",
         LaneState::RolledBack => "rolled back",
         LaneState::Superseded => "superseded",
         LaneState::Unknown => "unknown",
@@ -62,7 +66,10 @@ mod tests {
 
     #[test]
     fn counts_and_moments() {
-        assert_eq!([count(0, "file"), count(1, "file"), count(2, "file")], ["0 files", "1 file", "2 files"]);
+        assert_eq!(
+            [count(0, "file"), count(1, "file"), count(2, "file")],
+            ["0 files", "1 file", "2 files"]
+        );
         assert_eq!(moment(1_795_453_262_000), "2026-11-23 17:01:02 UTC");
     }
 }

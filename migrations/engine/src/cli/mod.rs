@@ -20,6 +20,7 @@ use std::time::Duration;
 
 /// What to do, to which database, with which files.
 #[derive(clap::Args, Clone, Debug)]
+#[group(skip)]
 #[command(group(clap::ArgGroup::new("action").multiple(false)))]
 pub struct Args {
     /// The database file; created if absent, its folder is not

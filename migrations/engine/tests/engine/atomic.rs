@@ -165,6 +165,18 @@ fn the_folder_of_the_database_is_not_made() {
 }
 
 #[test]
+fn temporary_tables_end_with_their_file() {
+    let env = Env::new();
+    env.file("1.sql", "CREATE TEMP TABLE t (x); CREATE TEMP VIEW v AS SELECT x FROM t; INSERT INTO t VALUES (1); CREATE TABLE a AS SELECT x FROM v;");
+    env.file(
+        "2.sql",
+        "CREATE TEMP TABLE t (x); INSERT INTO a SELECT count(*) FROM t;",
+    );
+    env.apply().expect("applied");
+    assert_eq!(env.value("SELECT group_concat(x) FROM a"), "1,0");
+}
+
+#[test]
 fn what_a_file_sets_does_not_reach_the_next() {
     let env = Env::new();
     env.file("1.sql", "PRAGMA ignore_check_constraints = ON; PRAGMA legacy_alter_table = ON; CREATE TABLE a (x CHECK (x > 0)); INSERT INTO a VALUES (-1);");

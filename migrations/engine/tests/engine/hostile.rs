@@ -139,6 +139,12 @@ refused! {
       | ^
     hint: rows that are there already do not fit: fix them in a statement before this one
     ";
+    open_savepoint: "SAVEPOINT one;\nCREATE TABLE b (x);\nSAVEPOINT two;\nRELEASE two;", @r"
+    exit 3: 2.sql:1:1: SAVEPOINT one without its RELEASE
+    1 | SAVEPOINT one;
+      | ^
+    hint: release it: a later file could roll back to it
+    ";
     attach: "ATTACH 'other.db' AS other;", @r"
     exit 3: 2.sql:1:1: a migration changes one database only
     1 | ATTACH 'other.db' AS other;

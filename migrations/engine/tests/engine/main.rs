@@ -5,6 +5,7 @@ mod backups;
 mod command;
 mod concurrency;
 
+mod crash;
 mod env;
 mod history;
 mod hostile;

@@ -4,6 +4,8 @@
 
 mod app;
 mod behaviour;
+mod outcome;
+mod runner;
 
 use std::collections::BTreeMap;
 
@@ -12,79 +14,16 @@ use http::{Request, Response};
 use crate::blobs::Blobs;
 use crate::core::{Cloud, Endpoints, RequestRecord, Secrets};
 use crate::fault::Fault;
-use crate::ids::{DeployId, IdSource, InstanceId};
-use crate::reply::{Action, Content, Effect, RunnerEvent, StartSpec};
+use crate::ids::{IdSource, InstanceId};
+use crate::reply::{Content, Effect, RunnerEvent, StartSpec};
 use crate::settings::Settings;
 
 pub use app::{Database, Row};
 pub use behaviour::{Behaviour, Boot, Build, Health, Migration};
+pub use outcome::{Took, TransportFault, Truth};
 
-/// A port no simulated process really listens on.
-const PORT: u16 = 10_000;
-/// How long a simulated process takes to end after SIGTERM.
-const STOP_MS: i64 = 200;
-
-/// Why there was no answer. Whether the request was processed is for tests; a real client cannot know.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TransportFault {
-    /// The connection was reset.
-    Reset {
-        /// Did the request take effect?
-        processed: bool,
-    },
-    /// The connection was reset within the body.
-    Truncated {
-        /// The answer's status.
-        status: u16,
-        /// The part of the body that arrived.
-        received: Vec<u8>,
-    },
-    /// The answer would have come after the caller's timeout.
-    Timeout {
-        /// Did the request take effect?
-        processed: bool,
-    },
-}
-
-impl std::fmt::Display for TransportFault {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Reset { .. } => "connection reset by peer",
-            Self::Truncated { .. } => "connection reset within the body",
-            Self::Timeout { .. } => "timed out",
-        })
-    }
-}
-
-impl std::error::Error for TransportFault {}
-
-/// In the extensions of an answer: how much virtual time it took. The caller has to let that much pass.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Took {
-    /// In virtual milliseconds.
-    pub delay_ms: i64,
-}
-
-/// What is really out there, for invariants: read from the state, not through any API.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Truth {
-    /// The published deploy's id.
-    pub site_deploy: Option<String>,
-    /// Its title and commit, as its creator gave them.
-    pub site_title: Option<String>,
-    /// The commit given with the published deploy's files.
-    pub site_commit: Option<String>,
-    /// Paths and digests the public gets.
-    pub site_files: BTreeMap<String, String>,
-    /// The commit whose process has the traffic now, if one has.
-    pub serving_commit: Option<String>,
-    /// Whether that process answers its health URL with 200 now.
-    pub serving_healthy: bool,
-    /// The deploy Render calls live.
-    pub live_deploy: Option<String>,
-    /// Applied migrations.
-    pub schema_generation: usize,
-}
+/// Longest padded answer, in bytes.
+const PAD_MAX: u64 = 64 * 1024 * 1024;
 
 enum SimEvent {
     Report(RunnerEvent),
@@ -278,6 +217,12 @@ impl InProcess {
                 let pieces = response.body().len().div_ceil(bytes.max(1)) as i64;
                 delay_ms += pieces * i64::try_from(pause_ms).unwrap_or(i64::MAX / 1_000_000);
             }
+            Effect::Pad(bytes) => {
+                // Whoever reads more than this has no limit at all.
+                let bytes = usize::try_from(bytes.min(PAD_MAX)).unwrap_or(0);
+                let len = response.body().len();
+                response.body_mut().resize(len.max(bytes), b' ');
+            }
             Effect::Replace(replacement) => replacement.apply(&mut response),
         }
         if delay_ms > timeout_ms {
@@ -329,6 +274,7 @@ impl InProcess {
             site_files: site.map(|d| d.files.clone()).unwrap_or_default(),
             serving_commit: serving.map(|p| p.spec.commit.clone()),
             serving_healthy: serving.is_some_and(|p| app::is_well(p, now_ms)),
+            running_processes: self.processes.len(),
             live_deploy: self
                 .cloud
                 .state
@@ -357,175 +303,18 @@ impl InProcess {
 
     /// Loses every process and all that was under way, and starts the cloud again from its saved state.
     ///
-    /// # Panics
+    /// # Errors
     /// Never in practice: what was saved is read by the same code.
-    #[expect(
-        clippy::missing_panics_doc,
-        clippy::expect_used,
-        reason = "a simulation that cannot save its own state is a bug of this crate"
-    )]
-    pub fn restart(&mut self, now_ms: i64) {
+    pub fn restart(&mut self, now_ms: i64) -> serde_json::Result<()> {
         self.advance(now_ms);
-        let saved = self.cloud.save().expect("the state is JSON");
+        let saved = self.cloud.save()?;
         let blobs = std::mem::replace(&mut self.cloud.blobs, Blobs::memory());
-        let (settings, endpoints) = (
-            self.cloud.settings().clone(),
-            self.cloud.endpoints().clone(),
-        );
-        let secrets = self.cloud.secrets.clone();
+        let settings = self.cloud.settings().clone();
+        let (endpoints, secrets) = (self.cloud.endpoints.clone(), self.cloud.secrets.clone());
         self.planned.clear();
         self.processes.clear();
-        self.cloud = Cloud::restore(&saved, settings, endpoints, secrets, blobs, now_ms)
-            .expect("what was saved can be read");
+        self.cloud = Cloud::restore(&saved, settings, endpoints, secrets, blobs, now_ms)?;
         self.dispatch(now_ms);
-    }
-
-    fn plan(&mut self, at_ms: i64, event: SimEvent) {
-        self.planned_count += 1;
-        self.planned.insert((at_ms, self.planned_count), event);
-    }
-
-    fn happen(&mut self, now_ms: i64, event: SimEvent) {
-        match event {
-            SimEvent::Report(event) => {
-                if let RunnerEvent::Exited { instance, .. } = &event {
-                    self.processes.remove(instance);
-                }
-                self.cloud.report(now_ms, event);
-            }
-            SimEvent::Booted(instance) => self.booted(now_ms, instance),
-        }
-    }
-
-    /// The end of a boot that does not crash by script: migrations, then the first health check.
-    fn booted(&mut self, now_ms: i64, instance: InstanceId) {
-        let Some(process) = self.processes.get_mut(&instance) else {
-            return;
-        };
-        if let Err(refusal) = self.database.migrate(&process.behaviour.migrations, now_ms) {
-            self.log(now_ms, &instance, &refusal);
-            self.processes.remove(&instance);
-            self.cloud.report(
-                now_ms,
-                RunnerEvent::Exited {
-                    instance,
-                    code: Some(1),
-                },
-            );
-            return;
-        }
-        process.booted_ms = Some(now_ms);
-        let healthy = app::is_well(process, now_ms);
-        let detail = if healthy {
-            String::new()
-        } else {
-            "HTTP 503".to_owned()
-        };
-        self.log(now_ms, &instance, "listening");
-        self.cloud.report(
-            now_ms,
-            RunnerEvent::Probe {
-                instance,
-                healthy,
-                detail,
-            },
-        );
-    }
-
-    fn log(&mut self, now_ms: i64, instance: &InstanceId, text: &str) {
-        let event = RunnerEvent::Log {
-            deploy: None,
-            instance: Some(instance.clone()),
-            text: text.to_owned(),
-        };
-        self.cloud.report(now_ms, event);
-    }
-
-    fn dispatch(&mut self, now_ms: i64) {
-        for action in self.cloud.take_actions() {
-            match action {
-                Action::Build { deploy, commit, .. } => self.build(now_ms, deploy, commit),
-                Action::CancelBuild { deploy } => self.forget(|event| matches!(event, RunnerEvent::Built { deploy: d, .. } | RunnerEvent::BuildFailed { deploy: d, .. } if *d == deploy)),
-                Action::PreDeploy(spec) => {
-                    self.plan(now_ms + 100, SimEvent::Report(RunnerEvent::PreDeployed { deploy: spec.deploy, code: Some(0) }));
-                }
-                Action::Start(spec) => self.start(now_ms, spec),
-                Action::Stop { instance, .. } => {
-                    self.forget(|event| matches!(event, RunnerEvent::Exited { instance: i, .. } if *i == instance));
-                    self.planned.retain(|_, e| !matches!(e, SimEvent::Booted(i) if *i == instance));
-                    self.plan(now_ms + STOP_MS, SimEvent::Report(RunnerEvent::Exited { instance, code: Some(0) }));
-                }
-            }
-        }
-    }
-
-    fn forget(&mut self, is_void: impl Fn(&RunnerEvent) -> bool) {
-        self.planned
-            .retain(|_, event| !matches!(event, SimEvent::Report(event) if is_void(event)));
-    }
-
-    fn behaviour(&self, commit: &str) -> Behaviour {
-        self.behaviours
-            .get(commit)
-            .unwrap_or(&self.otherwise)
-            .clone()
-    }
-
-    fn build(&mut self, now_ms: i64, deploy: DeployId, commit: Option<String>) {
-        let commit = commit.unwrap_or_else(|| self.head.clone());
-        let behaviour = self.behaviour(&commit);
-        let resolved = RunnerEvent::Resolved {
-            deploy: deploy.clone(),
-            commit: commit.clone(),
-            message: format!("commit {}", &commit[..commit.len().min(7)]),
-            committed_ms: now_ms - 60_000,
-        };
-        self.plan(now_ms, SimEvent::Report(resolved));
-        let end = match behaviour.build {
-            Build::Ok => RunnerEvent::Built {
-                deploy,
-                build: format!("build-{commit}"),
-            },
-            Build::Fail => RunnerEvent::BuildFailed {
-                deploy,
-                log: "error: could not compile\nbuild failed".to_owned(),
-                code: Some(101),
-            },
-        };
-        self.plan(now_ms + behaviour.build_ms, SimEvent::Report(end));
-    }
-
-    fn start(&mut self, now_ms: i64, spec: StartSpec) {
-        let behaviour = self.behaviour(&spec.commit);
-        let instance = spec.instance.clone();
-        self.plan(
-            now_ms,
-            SimEvent::Report(RunnerEvent::Started {
-                instance: instance.clone(),
-                port: PORT,
-            }),
-        );
-        let at_ms = now_ms + behaviour.boot_ms;
-        match behaviour.boot {
-            Boot::Ok => self.plan(at_ms, SimEvent::Booted(instance.clone())),
-            Boot::Crash { code } => {
-                self.plan(
-                    at_ms,
-                    SimEvent::Report(RunnerEvent::Exited {
-                        instance: instance.clone(),
-                        code: Some(code),
-                    }),
-                );
-            }
-            Boot::Hang => {}
-        }
-        self.processes.insert(
-            instance,
-            Process {
-                spec,
-                behaviour,
-                booted_ms: None,
-            },
-        );
+        Ok(())
     }
 }

@@ -14,20 +14,24 @@ use crate::settings::{Disk, ServiceSettings};
 
 /// For every child.
 const PASSED: [&str; 3] = ["HOME", "LANG", "PATH"];
-/// For builds: where toolchains and libraries are.
-const PASSED_TO_BUILDS: [&str; 12] = [
+/// For builds: where toolchains and libraries are, and the way to a package registry.
+const PASSED_TO_BUILDS: [&str; 16] = [
     "CARGO_HOME",
+    "CARGO_HTTP_CAINFO",
     "CARGO_NET_OFFLINE",
     "CC",
-    "LD_LIBRARY_PATH",
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
     "LIBRARY_PATH",
     "LIBSQLITE3_SYS_USE_PKG_CONFIG",
     "NIX_CFLAGS_COMPILE",
     "NIX_LDFLAGS",
+    "NO_PROXY",
     "PKG_CONFIG_PATH",
     "RUSTUP_HOME",
     "SSL_CERT_FILE",
     "TMPDIR",
+    "https_proxy",
 ];
 
 fn passed(names: &[&str]) -> BTreeMap<String, String> {

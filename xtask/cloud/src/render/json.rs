@@ -132,3 +132,13 @@ pub(super) fn owner(cloud: &Cloud) -> Value {
         "type": "team",
     })
 }
+
+/// The disk as an object of its own, which says a little more.
+pub(super) fn whole_disk(cloud: &Cloud) -> Option<Value> {
+    let mut whole = disk(cloud)?;
+    let state = &cloud.state.render;
+    whole["serviceId"] = json!(state.id);
+    whole["createdAt"] = json!(rfc3339(state.created_ms));
+    whole["updatedAt"] = json!(rfc3339(state.updated_ms));
+    Some(whole)
+}

@@ -7,6 +7,7 @@ mod logs;
 mod machine;
 mod processes;
 mod routes;
+mod runner;
 
 use std::collections::VecDeque;
 
@@ -17,8 +18,9 @@ use crate::settings::ServiceSettings;
 
 pub(crate) use events::{Event, Failure};
 pub(crate) use logs::LogLine;
-pub(crate) use machine::{advance, next_event_ms, report, resume};
+pub(crate) use machine::{advance, next_event_ms};
 pub(crate) use routes::handle;
+pub(crate) use runner::{report, resume};
 
 /// Deploys kept; older ones that are not live are forgotten.
 const DEPLOYS_KEPT: usize = 300;

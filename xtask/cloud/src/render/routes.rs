@@ -118,7 +118,7 @@ fn route(
         (&Method::GET, ["events", id]) => event(cloud, id),
         (&Method::GET, ["disks"]) => disks(cloud),
         (&Method::GET, ["disks", id]) if *id == cloud.state.render.disk_id => {
-            match shape::disk(cloud) {
+            match shape::whole_disk(cloud) {
                 Some(disk) => shape::answer(200, &disk),
                 None => error(404, &format!("not found: {id}")),
             }
@@ -163,7 +163,7 @@ fn services(cloud: &Cloud, request: &Request<Vec<u8>>) -> Response<Vec<u8>> {
 }
 
 fn disks(cloud: &Cloud) -> Response<Vec<u8>> {
-    let one = shape::disk(cloud)
+    let one = shape::whole_disk(cloud)
         .map(|disk| json!({ "disk": disk, "cursor": shape::cursor(&cloud.state.render.disk_id) }));
     shape::answer(200, &Value::Array(one.into_iter().collect()))
 }

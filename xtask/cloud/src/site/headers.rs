@@ -26,11 +26,21 @@ pub(super) fn parse(text: &str) -> Vec<HeaderRule> {
         } else if let (Some(rule), Some((name, value))) =
             (rules.last_mut(), trimmed.split_once(':'))
         {
-            rule.values
-                .push((name.trim().to_lowercase(), value.trim().to_owned()));
+            add(rule, &name.trim().to_lowercase(), value.trim());
         }
     }
     rules
+}
+
+/// Within one block a repeated header becomes one with all its values; between blocks the later one wins.
+fn add(rule: &mut HeaderRule, name: &str, value: &str) {
+    match rule.values.iter_mut().find(|(n, _)| n == name) {
+        Some((_, values)) => {
+            values.push_str(", ");
+            values.push_str(value);
+        }
+        None => rule.values.push((name.to_owned(), value.to_owned())),
+    }
 }
 
 /// `[[headers]]` of a netlify.toml.
@@ -117,6 +127,15 @@ mod tests {
         ] {
             assert_eq!(matches(pattern, path), expected, "{pattern} {path}");
         }
+    }
+
+    #[test]
+    fn a_header_repeated_in_a_block_is_joined() {
+        let rules = parse("/*\n  Cache-Control: no-cache\n  cache-control: no-store\n");
+        assert_eq!(
+            matching(&rules, "/"),
+            [("cache-control", "no-cache, no-store")]
+        );
     }
 
     #[test]

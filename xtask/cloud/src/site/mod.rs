@@ -75,13 +75,15 @@ fn serve(
     request: Request<Vec<u8>>,
 ) -> Reply {
     let rules = rules::load(deploy, &cloud.blobs);
+    let is_published = cloud.state.netlify.published.as_ref() == Some(&deploy.id);
     let mut path = answer::percent_decode_text(request.uri().path());
     let public_path = path.clone();
     let respond = |mut response: Response<Vec<u8>>| {
         for (name, value) in headers::matching(&rules.headers, &public_path) {
             answer::set_header(&mut response, name, value);
         }
-        if deploy.context() != "production" {
+        // A draft that was restored is the production site, whatever it was created as.
+        if deploy.context() != "production" && !is_published {
             answer::set_header(&mut response, "x-robots-tag", "noindex");
         }
         Reply::respond(response)

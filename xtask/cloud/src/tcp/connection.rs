@@ -134,6 +134,10 @@ fn respond(
         return wire.write_response(pending, head, &mut std::iter::empty());
     }
     match reply.effect {
+        Effect::Pad(bytes) => {
+            head.headers_mut().remove(CONTENT_LENGTH);
+            wire.write_response(pending, head, &mut padded(read_all(body), bytes))
+        }
         Effect::TruncateAt(at) => truncate(wire, pending, head, body, at),
         Effect::Drip { bytes, pause_ms } => {
             wire.write_response(pending, head, &mut drip(&read_all(body), bytes, pause_ms))
@@ -187,6 +191,18 @@ fn drip(bytes: &[u8], size: usize, pause_ms: u64) -> Pieces {
         std::thread::sleep(Duration::from_millis(pause_ms));
         Ok(part)
     }))
+}
+
+/// Spaces after the body, made as they are sent.
+fn padded(body: Vec<u8>, bytes: u64) -> Pieces {
+    const PIECE: u64 = 64 * 1024;
+    let mut left = bytes.saturating_sub(body.len() as u64);
+    let padding = std::iter::from_fn(move || {
+        let size = left.min(PIECE);
+        left -= size;
+        (size > 0).then(|| Ok(vec![b' '; usize::try_from(size).unwrap_or(0)]))
+    });
+    Box::new(std::iter::once(Ok(body)).chain(padding))
 }
 
 fn pieces(body: Body) -> Pieces {

@@ -79,11 +79,7 @@ fn bad_gateway(why: &str) -> (Response<()>, Body) {
         "text/plain; charset=utf-8",
         format!("Bad Gateway: {why}\n").into_bytes(),
     );
-    let (mut parts, body) = response.into_parts();
-    parts.headers.insert(
-        "x-render-routing",
-        http::HeaderValue::from_static("dynamic-hibernate-error-502"),
-    );
+    let (parts, body) = response.into_parts();
     (Response::from_parts(parts, ()), Body::Bytes(body))
 }
 

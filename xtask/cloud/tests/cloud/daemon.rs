@@ -21,10 +21,26 @@ fn command(state: &Path) -> Vec<OsString> {
     ["sh".into(), "-c".into(), role.into()].into()
 }
 
+/// Stops the cloud of a folder also when the test fails.
+struct Stopped(tempfile::TempDir);
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        // What does not end here was reported by the test itself.
+        daemon::stop(self.0.path()).unwrap_or_default();
+    }
+}
+
+impl Stopped {
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
 #[test]
 fn it_is_started_once_found_and_stopped() {
     let repo = Repo::new();
-    let state = tempfile::tempdir().unwrap();
+    let state = Stopped(tempfile::tempdir().unwrap());
     let commit = repo.commit(&[("app.sh", &roles::command("service"))]);
     assert_eq!(daemon::find(state.path()).unwrap(), None);
     let running = daemon::start(&command(state.path()), state.path(), &repo.settings()).unwrap();
@@ -86,7 +102,7 @@ fn it_is_started_once_found_and_stopped() {
 #[test]
 fn a_cloud_that_cannot_start_says_why() {
     let repo = Repo::new();
-    let state = tempfile::tempdir().unwrap();
+    let state = Stopped(tempfile::tempdir().unwrap());
     let broken = [
         "sh".into(),
         "-c".into(),
@@ -104,11 +120,14 @@ fn a_cloud_that_cannot_start_says_why() {
 #[test]
 fn after_a_crash_its_processes_are_ended_before_new_ones_start() {
     let repo = Repo::new();
-    let state = tempfile::tempdir().unwrap();
+    let state = Stopped(tempfile::tempdir().unwrap());
     let commit = repo.commit(&[("app.sh", &roles::command("service"))]);
-    let running =
-        daemon::start(&command(state.path()), state.path(), &repo.settings()).unwrap();
-    let client = Client::new(&running.api_url, &running.netlify_token, &running.render_key);
+    let running = daemon::start(&command(state.path()), state.path(), &repo.settings()).unwrap();
+    let client = Client::new(
+        &running.api_url,
+        &running.netlify_token,
+        &running.render_key,
+    );
     client.deploy(&running.service_id, &commit);
     let ask = |client: &Client| client.call("GET", &running.service_url, "", b"");
     let orphan = ask(&client).1["pid"].as_i64().unwrap();
@@ -123,11 +142,17 @@ fn after_a_crash_its_processes_are_ended_before_new_ones_start() {
     assert!(runs(&orphan.to_string()), "it outlives the cloud's crash");
     let again = daemon::start(&command(state.path()), state.path(), &repo.settings()).unwrap();
     assert_eq!(
-        (again.api_url == running.api_url, again.render_key == running.render_key),
+        (
+            again.api_url == running.api_url,
+            again.render_key == running.render_key
+        ),
         (true, true)
     );
     assert!(!runs(&orphan.to_string()), "but not the next one's start");
     let app = until(|| Some(ask(&client)).filter(|(status, _)| *status == 200)).1;
-    assert_eq!((&app["version"], app["starts"].as_i64()), (&serde_json::json!(commit), Some(2)));
+    assert_eq!(
+        (&app["version"], app["starts"].as_i64()),
+        (&serde_json::json!(commit), Some(2))
+    );
     assert!(daemon::stop(state.path()).unwrap());
 }

@@ -459,6 +459,7 @@ fn scripted_transport_faults_reach_a_real_client() {
         { "method": "GET", "path": "/v1/users", "nth": 2, "kind": "truncate_at", "at": 5 },
         { "method": "GET", "path": "/v1/users", "nth": 3, "kind": "status", "status": 503, "headers": { "retry-after": "7" }, "body": "{}" },
         { "method": "GET", "path": "/v1/users", "nth": 4, "kind": "reset_after" },
+        { "method": "GET", "path": "/v1/users", "nth": 5, "kind": "pad", "bytes": 300_000 },
     ]);
     let url = format!("{}/_cloud/faults", client.api);
     assert_eq!(
@@ -491,6 +492,11 @@ fn scripted_transport_faults_reach_a_real_client() {
     );
     assert_eq!(get().unwrap().headers()["retry-after"], "7");
     assert!(get().is_err());
+    let long = get().unwrap().body_mut().read_to_string().unwrap();
+    assert_eq!(
+        (long.len(), long.trim_end().ends_with('}')),
+        (300_000, true)
+    );
     assert_eq!(get().unwrap().status().as_u16(), 200);
     let (_, requests) = client.call(
         "GET",
@@ -505,7 +511,7 @@ fn scripted_transport_faults_reach_a_real_client() {
             .iter()
             .filter(|r| r["faulted"] == true)
             .count(),
-        4
+        5
     );
     let slack = format!("{}{}", client.api, shell.secrets().slack_path);
     assert_eq!(
@@ -530,5 +536,71 @@ fn scripted_transport_faults_reach_a_real_client() {
         b"",
     );
     assert_eq!(messages[0]["payload"]["text"], json!("hi"));
+    shell.stop().unwrap();
+}
+
+#[test]
+fn without_a_disk_no_request_is_lost_while_processes_change() {
+    let repo = Repo::new();
+    let state = tempfile::tempdir().unwrap();
+    let good = roles::command("service");
+    let mut settings = repo.settings();
+    settings.service.disk = None;
+    let starts = state.path().join("starts").display().to_string();
+    settings.service.env.insert("DATA_FILE".to_owned(), starts);
+    let shell = Shell::start(state.path(), settings).unwrap();
+    let (client, service) = (Client::of(&shell), shell.service_id());
+    let url = shell.endpoints().service_url;
+    client.deploy(&service, &repo.commit(&[("app.sh", &good)]));
+    let next = repo.commit(&[("app.sh", &format!("# next\n{good}"))]);
+    let (_, deploy) = client.render(
+        "POST",
+        &format!("/services/{service}/deploys"),
+        &json!({ "commitId": next }),
+    );
+    let mut versions = Vec::new();
+    until(|| {
+        let (status, app) = client.call("GET", &url, "", b"");
+        assert_eq!(status, 200, "after {} good answers: {app}", versions.len());
+        versions.push(app["version"].clone());
+        (versions.last() == Some(&json!(next))).then_some(())
+    });
+    assert_eq!(client.end_of(&service, &deploy)["status"], json!("live"));
+    assert_ne!(
+        versions[0],
+        json!(next),
+        "the old one answered while the new one was built"
+    );
+    shell.stop().unwrap();
+}
+
+#[test]
+fn a_failing_pre_deploy_command_leaves_the_old_process_alone() {
+    let repo = Repo::new();
+    let state = tempfile::tempdir().unwrap();
+    let commit = repo.commit(&[("app.sh", &roles::command("service"))]);
+    let mut settings = repo.settings();
+    let shell = Shell::start(state.path(), settings.clone()).unwrap();
+    let (client, service) = (Client::of(&shell), shell.service_id());
+    assert_eq!(client.deploy(&service, &commit)["status"], json!("live"));
+    settings.service.pre_deploy_command = "echo \"data is at $DATA_FILE\"; exit 9".to_owned();
+    let control = shell.secrets().control_token;
+    let body = serde_json::to_vec(&settings).unwrap();
+    let url = format!("{}/_cloud/settings", client.api);
+    assert_eq!(client.call("POST", &url, &control, &body).0, 200);
+    assert_eq!(
+        client.deploy(&service, &commit)["status"],
+        json!("pre_deploy_failed")
+    );
+    assert!(
+        log_text(&client, &shell).contains("data is at /var/data/starts\n"),
+        "the disk is not there"
+    );
+    assert_eq!(
+        client
+            .call("GET", &shell.endpoints().service_url, "", b"")
+            .0,
+        200
+    );
     shell.stop().unwrap();
 }

@@ -1,7 +1,7 @@
 //! Render's rules: the eleven states, queueing, failures with their reasons, rollback, and what happens to processes.
 
-use cloud::QueuePolicy;
 use cloud::inprocess::{Behaviour, Boot, Health};
+use cloud::{QueuePolicy, RunnerEvent};
 use serde_json::{Value, json};
 
 use crate::sim::{Sim, commit, header};
@@ -61,6 +61,11 @@ fn a_deploy_passes_through_its_states_and_replaces_the_old_one() {
         if seen.last() != Some(&deploy["status"]) {
             seen.push(deploy["status"].clone());
         }
+        let now_ms = sim.now_ms;
+        assert!(
+            sim.cloud.truth(now_ms).running_processes <= 1,
+            "only one may hold the disk"
+        );
         if deploy["status"] == "update_in_progress" {
             let (status, _) = sim.service("/api/health");
             assert_ne!(
@@ -470,15 +475,64 @@ fn a_cloud_restored_in_the_middle_of_a_deploy_orders_the_rest_again() {
             "/services/{srv}/deploys",
             &json!({ "commitId": commit(digit) }),
         );
-        let path = format!("/services/{{srv}}/deploys/{}", deploy["id"].as_str().unwrap());
+        let path = format!(
+            "/services/{{srv}}/deploys/{}",
+            deploy["id"].as_str().unwrap()
+        );
         while sim.render("GET", &path, &Value::Null).1["status"] != during {
             sim.now_ms = sim.cloud.next_event_ms().unwrap();
         }
         let now_ms = sim.now_ms;
-        sim.cloud.restart(now_ms);
+        sim.cloud.restart(now_ms).unwrap();
         sim.settle();
-        assert_eq!(sim.render("GET", &path, &Value::Null).1["status"], json!("live"), "{during}");
-        assert_eq!(sim.service("/api/version").1["commit"], json!(commit(digit)));
+        assert_eq!(
+            sim.render("GET", &path, &Value::Null).1["status"],
+            json!("live"),
+            "{during}"
+        );
+        assert_eq!(
+            sim.service("/api/version").1["commit"],
+            json!(commit(digit))
+        );
     }
     assert_eq!(sim.cloud.created_deploys(), (0, 3), "nothing is made twice");
+}
+
+#[test]
+fn a_live_process_that_fails_its_checks_loses_the_traffic_and_is_restarted() {
+    let mut sim = Sim::new();
+    sim.deploy_service(&commit(1));
+    let before = sim.cloud.cloud().routed().unwrap().0;
+    let failing = RunnerEvent::Probe {
+        instance: before.clone(),
+        healthy: false,
+        detail: "answered 500".to_owned(),
+    };
+    let now_ms = sim.now_ms;
+    sim.cloud.cloud_mut().report(now_ms, failing);
+    sim.pass(14_999);
+    assert_eq!(
+        sim.service("/api/version").0,
+        200,
+        "15 s of failures take the traffic away"
+    );
+    sim.pass(1);
+    assert_eq!(sim.service("/api/version").0, 503);
+    sim.pass(45_000);
+    sim.settle();
+    assert_eq!(
+        sim.service("/api/version").0,
+        200,
+        "60 s of failures restart it"
+    );
+    assert_ne!(sim.cloud.cloud().routed().unwrap().0, before);
+    let (_, events) = sim.render(
+        "GET",
+        "/services/{srv}/events?type=server_failed",
+        &Value::Null,
+    );
+    assert_eq!(
+        events[0]["event"]["details"]["reason"]["unhealthy"],
+        json!("answered 500")
+    );
 }

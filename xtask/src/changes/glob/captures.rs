@@ -37,7 +37,10 @@ enum Instruction {
     /// The text of a capture again.
     Back(usize),
     /// The instructions up to the address match from here, or do not.
-    Look { negative: bool, after: usize },
+    Look {
+        negative: bool,
+        after: usize,
+    },
     Accept,
 }
 
@@ -51,7 +54,10 @@ pub(super) struct Machine {
 impl Machine {
     /// Compiles any expression.
     pub(super) fn new(expression: &Expression) -> Result<Self, TooLarge> {
-        let mut machine = Self { code: Vec::new(), slots: 2 * (expression.captures + 1) };
+        let mut machine = Self {
+            code: Vec::new(),
+            slots: 2 * (expression.captures + 1),
+        };
         machine.emit(&expression.root, true)?;
         machine.push(Instruction::Accept, true)?;
         Ok(machine)
@@ -110,13 +116,31 @@ impl Machine {
                 self.push(Instruction::Save(2 * number + last), ahead)?;
             }
             Node::Alt(nodes) => self.emit_alternatives(nodes, ahead)?,
-            Node::Look { ahead: looks_ahead, negative, node } => {
-                let at = self.push(Instruction::Look { negative: *negative, after: 0 }, ahead)?;
+            Node::Look {
+                ahead: looks_ahead,
+                negative,
+                node,
+            } => {
+                let at = self.push(
+                    Instruction::Look {
+                        negative: *negative,
+                        after: 0,
+                    },
+                    ahead,
+                )?;
                 self.emit(node, *looks_ahead)?;
                 self.push(Instruction::Accept, ahead)?;
-                self.code[at].0 = Instruction::Look { negative: *negative, after: self.code.len() };
+                self.code[at].0 = Instruction::Look {
+                    negative: *negative,
+                    after: self.code.len(),
+                };
             }
-            Node::Repeat { node, min, max, greedy } => self.emit_repeat(node, (*min, *max), *greedy, ahead)?,
+            Node::Repeat {
+                node,
+                min,
+                max,
+                greedy,
+            } => self.emit_repeat(node, (*min, *max), *greedy, ahead)?,
         }
         Ok(())
     }
@@ -168,8 +192,11 @@ impl Machine {
         let after = self.code.len();
         for split in splits {
             let (inside, outside) = (split + 1, after);
-            self.code[split].0 =
-                if greedy { Instruction::Split(inside, outside) } else { Instruction::Split(outside, inside) };
+            self.code[split].0 = if greedy {
+                Instruction::Split(inside, outside)
+            } else {
+                Instruction::Split(outside, inside)
+            };
         }
         Ok(())
     }
@@ -242,7 +269,9 @@ impl Attempt<'_> {
         let when = |holds: bool| if holds { next } else { None };
         Ok(match instruction {
             Instruction::Unit(unit) => self.take(address, position, *ahead, |other| other == *unit),
-            Instruction::Class(class) => self.take(address, position, *ahead, |unit| class.contains(unit)),
+            Instruction::Class(class) => {
+                self.take(address, position, *ahead, |unit| class.contains(unit))
+            }
             Instruction::Split(first, second) => {
                 self.undo.push(Undo::Branch(*second, position));
                 Some((*first, position))
@@ -260,13 +289,19 @@ impl Attempt<'_> {
             Instruction::Start => when(position == 0),
             Instruction::End => when(position == self.text.len()),
             Instruction::Boundary(expected) => {
-                let word = |index: usize| self.text.get(index).is_some_and(|&unit| class::is_word(unit));
+                let word = |index: usize| {
+                    self.text
+                        .get(index)
+                        .is_some_and(|&unit| class::is_word(unit))
+                };
                 when((position.checked_sub(1).is_some_and(word) != word(position)) == *expected)
             }
-            Instruction::Back(number) => self.again(*number, position, *ahead).map(|position| (address + 1, position)),
-            Instruction::Look { negative, after } => {
-                self.look(address + 1, position, *negative)?.then_some((*after, position))
-            }
+            Instruction::Back(number) => self
+                .again(*number, position, *ahead)
+                .map(|position| (address + 1, position)),
+            Instruction::Look { negative, after } => self
+                .look(address + 1, position, *negative)?
+                .then_some((*after, position)),
             Instruction::Accept => None,
         })
     }
@@ -283,7 +318,11 @@ impl Attempt<'_> {
         ahead: bool,
         fits: impl Fn(u16) -> bool,
     ) -> Option<(usize, usize)> {
-        let index = if ahead { position } else { position.checked_sub(1)? };
+        let index = if ahead {
+            position
+        } else {
+            position.checked_sub(1)?
+        };
         let unit = (index < self.text.len()).then(|| self.text.at(index))?;
         fits(unit).then_some((address + 1, if ahead { position + 1 } else { index }))
     }
@@ -295,9 +334,13 @@ impl Attempt<'_> {
         };
         let captured = self.text.get(begin..end)?;
         if ahead {
-            self.text[position..].starts_with(captured).then(|| position + captured.len())
+            self.text[position..]
+                .starts_with(captured)
+                .then(|| position + captured.len())
         } else {
-            self.text[..position].ends_with(captured).then(|| position - captured.len())
+            self.text[..position]
+                .ends_with(captured)
+                .then(|| position - captured.len())
         }
     }
 
@@ -308,7 +351,11 @@ impl Attempt<'_> {
         if negative {
             while self.backtrack(floor).is_some() {}
         } else if found {
-            let kept = self.undo.split_off(floor).into_iter().filter(|undo| matches!(undo, Undo::Slot(..)));
+            let kept = self
+                .undo
+                .split_off(floor)
+                .into_iter()
+                .filter(|undo| matches!(undo, Undo::Slot(..)));
             self.undo.extend(kept);
         }
         Ok(found != negative)

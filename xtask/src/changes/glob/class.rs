@@ -44,8 +44,13 @@ impl Class {
         if negated {
             ranges = complement(&ranges);
         }
-        let ascii = std::array::from_fn(|unit| u16::try_from(unit).is_ok_and(|unit| holds(&ranges, unit)));
-        Self { ascii, few: few(&ascii), ranges }
+        let ascii =
+            std::array::from_fn(|unit| u16::try_from(unit).is_ok_and(|unit| holds(&ranges, unit)));
+        Self {
+            ascii,
+            few: few(&ascii),
+            ranges,
+        }
     }
 
     /// Whether `unit` is in the set.
@@ -90,14 +95,18 @@ pub(super) fn is_word(unit: u16) -> bool {
 
 fn few(ascii: &[bool; 128]) -> Option<Few> {
     [false, true].into_iter().find_map(|negated| {
-        let bytes: Vec<u8> = (0..128_u8).filter(|&unit| ascii[usize::from(unit)] != negated).collect();
+        let bytes: Vec<u8> = (0..128_u8)
+            .filter(|&unit| ascii[usize::from(unit)] != negated)
+            .collect();
         (bytes.len() <= 3).then_some(Few { bytes, negated })
     })
 }
 
 fn holds(ranges: &[(u16, u16)], unit: u16) -> bool {
     let after = ranges.partition_point(|&(first, _)| first <= unit);
-    after.checked_sub(1).is_some_and(|index| unit <= ranges[index].1)
+    after
+        .checked_sub(1)
+        .is_some_and(|index| unit <= ranges[index].1)
 }
 
 fn merge(mut ranges: Vec<(u16, u16)>) -> Vec<(u16, u16)> {
@@ -105,7 +114,9 @@ fn merge(mut ranges: Vec<(u16, u16)>) -> Vec<(u16, u16)> {
     let mut merged: Vec<(u16, u16)> = Vec::with_capacity(ranges.len());
     for (first, last) in ranges {
         match merged.last_mut() {
-            Some(previous) if u32::from(first) <= u32::from(previous.1) + 1 => previous.1 = previous.1.max(last),
+            Some(previous) if u32::from(first) <= u32::from(previous.1) + 1 => {
+                previous.1 = previous.1.max(last);
+            }
             _ => merged.push((first, last)),
         }
     }
@@ -133,11 +144,18 @@ mod tests {
 
     #[test]
     fn a_class_and_its_negation_share_nothing_and_miss_nothing() {
-        for ranges in [vec![], vec![(0, u16::MAX)], vec![(5, 9), (7, 200), (0x2028, 0x2029)], vec![(0xFFFF, 0xFFFF)]] {
+        for ranges in [
+            vec![],
+            vec![(0, u16::MAX)],
+            vec![(5, 9), (7, 200), (0x2028, 0x2029)],
+            vec![(0xFFFF, 0xFFFF)],
+        ] {
             let class = Class::new(ranges.clone(), false);
             let others = Class::new(ranges.clone(), true);
             for unit in 0..=u16::MAX {
-                let expected = ranges.iter().any(|&(first, last)| (first..=last).contains(&unit));
+                let expected = ranges
+                    .iter()
+                    .any(|&(first, last)| (first..=last).contains(&unit));
                 assert_eq!(class.contains(unit), expected, "{ranges:?} {unit}");
                 assert_eq!(others.contains(unit), !expected, "{ranges:?} {unit}");
             }
@@ -146,7 +164,8 @@ mod tests {
 
     #[test]
     fn the_named_sets_hold_what_javascript_says() {
-        let holds = |class: &Class, text: &str| text.encode_utf16().all(|unit| class.contains(unit));
+        let holds =
+            |class: &Class, text: &str| text.encode_utf16().all(|unit| class.contains(unit));
         assert!(holds(&any(), "a/é\u{85}\0"));
         for line_end in ['\n', '\r', '\u{2028}', '\u{2029}'] {
             assert!(!any().contains(line_end as u16), "{line_end:?}");

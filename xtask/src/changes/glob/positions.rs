@@ -97,10 +97,13 @@ macro_rules! machine_word {
             }
             fn after_bytes(text: &[u8], bytes: &[u8]) -> Self {
                 let (chunks, rest) = text.as_chunks::<8>();
-                let set = chunks.iter().fold(0, |set, chunk| set << 8 | Self::from(find_bytes(*chunk, bytes)));
+                let set = chunks.iter().fold(0, |set, chunk| {
+                    set << 8 | Self::from(find_bytes(*chunk, bytes))
+                });
                 let mut last = [0; 8];
                 last[..rest.len()].copy_from_slice(rest);
-                set << rest.len() | Self::from(find_bytes(last, bytes) >> (8 - rest.len()))
+                set << rest.len()
+                    | Self::from(u16::from(find_bytes(last, bytes)) >> (8 - rest.len()))
             }
             fn all(units: usize) -> Self {
                 (2 << units) - 1
@@ -115,7 +118,7 @@ fn find_bytes(text: [u8; 8], bytes: &[u8]) -> u8 {
     let text = u64::from_be_bytes(text);
     let mut equal = 0;
     for &byte in bytes {
-        let difference = text ^ ONES * u64::from(byte);
+        let difference = text ^ (ONES * u64::from(byte));
         // No byte exceeds 0x7F, so adding that carries into the top bit of just those that differ.
         equal |= !(difference + ONES * 0x7F) >> 7 & ONES;
     }
@@ -150,20 +153,34 @@ impl Positions for Wide {
         self.0.iter().map(|word| word.count_ones()).sum::<u32>() > 4
     }
     fn first(&self) -> Option<usize> {
-        let (index, word) = self.0.iter().enumerate().rev().find(|(_, word)| **word != 0)?;
+        let (index, word) = self
+            .0
+            .iter()
+            .enumerate()
+            .rev()
+            .find(|(_, word)| **word != 0)?;
         Some(index * 64 + word.ilog2() as usize)
     }
     fn remove(&mut self, bit: usize) {
         self.0[bit / 64] &= !(1 << (bit % 64));
     }
     fn and(&mut self, other: &Self) {
-        self.0.iter_mut().zip(&other.0).for_each(|(word, other)| *word &= other);
+        self.0
+            .iter_mut()
+            .zip(&other.0)
+            .for_each(|(word, other)| *word &= other);
     }
     fn and_not(&mut self, other: &Self) {
-        self.0.iter_mut().zip(&other.0).for_each(|(word, other)| *word &= !other);
+        self.0
+            .iter_mut()
+            .zip(&other.0)
+            .for_each(|(word, other)| *word &= !other);
     }
     fn or(&mut self, other: &Self) {
-        self.0.iter_mut().zip(&other.0).for_each(|(word, other)| *word |= other);
+        self.0
+            .iter_mut()
+            .zip(&other.0)
+            .for_each(|(word, other)| *word |= other);
     }
     fn shift_back(&mut self) {
         let mut carry = 0;
@@ -211,7 +228,10 @@ mod tests {
     /// One unit at a time.
     fn flood_slowly(set: &[usize], mask: &[usize]) -> Vec<usize> {
         let mut reached = set.to_vec();
-        while let Some(next) = reached.iter().find(|bit| mask.contains(bit) && !reached.contains(&(**bit + 1))) {
+        while let Some(next) = reached
+            .iter()
+            .find(|bit| mask.contains(bit) && !reached.contains(&(**bit + 1)))
+        {
             reached.push(next + 1);
         }
         reached.sort_unstable_by(|a, b| b.cmp(a));
@@ -237,7 +257,9 @@ mod tests {
 
     #[test]
     fn bytes_are_found_eight_at_a_time() {
-        let text: Vec<u8> = (0..62_u8).map(|index| b"a/.\0\x7f/"[usize::from(index * 7 % 6)]).collect();
+        let text: Vec<u8> = (0..62_usize)
+            .map(|index| b"a/.\0\x7f/"[index * index % 6])
+            .collect();
         for length in 0..=text.len() {
             for bytes in [&b""[..], b"/", b"\0", b"\x7f", b"./", b"\n\r"] {
                 let text = &text[..length];

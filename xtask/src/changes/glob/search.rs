@@ -101,7 +101,9 @@ struct Search<'a, T: ?Sized, P> {
 
 impl<'a, T: Text + ?Sized, P: Positions> Search<'a, T, P> {
     fn run(program: &'a Program, text: &'a T) -> bool {
-        let Some(root) = &program.root else { return false };
+        let Some(root) = &program.root else {
+            return false;
+        };
         let mut search = Self {
             program,
             text,
@@ -133,7 +135,10 @@ impl<'a, T: Text + ?Sized, P: Positions> Search<'a, T, P> {
                 let mask = self.mask(*class);
                 one(from, &mask, walk)
             }
-            Op::Seq(ops) if walk == Walk::Back => ops.iter().rev().fold(from, |set, op| self.step(op, set, walk)),
+            Op::Seq(ops) if walk == Walk::Back => ops
+                .iter()
+                .rev()
+                .fold(from, |set, op| self.step(op, set, walk)),
             Op::Seq(ops) => ops.iter().fold(from, |set, op| self.step(op, set, walk)),
             Op::Either(ops) => {
                 let mut any = self.none();
@@ -143,7 +148,11 @@ impl<'a, T: Text + ?Sized, P: Positions> Search<'a, T, P> {
                 any
             }
             Op::Run { class, guards } => self.run_of_units(*class, guards, from, walk),
-            Op::Loop(number, body) => self.repeat(*number, body, from, walk),
+            Op::Loop {
+                number,
+                at_least_once,
+                body,
+            } => self.repeat(*number, *at_least_once, body, from, walk),
             Op::Start => self.only(&from, self.text.len()),
             Op::End => self.only(&from, 0),
             Op::Boundary(expected) => self.boundaries(*expected, from),
@@ -171,11 +180,18 @@ impl<'a, T: Text + ?Sized, P: Positions> Search<'a, T, P> {
             from.remove(bit);
             let position = self.text.len() - bit;
             let (begin, target) = match walk {
-                Walk::Back => (position.checked_sub(units.len()), bit.checked_add(units.len())),
+                Walk::Back => (
+                    position.checked_sub(units.len()),
+                    bit.checked_add(units.len()),
+                ),
                 Walk::Ahead => (Some(position), bit.checked_sub(units.len())),
             };
             if let (Some(begin), Some(target)) = (begin, target)
-                && units.iter().enumerate().rev().all(|(index, &unit)| self.text.at(begin + index) == unit)
+                && units
+                    .iter()
+                    .enumerate()
+                    .rev()
+                    .all(|(index, &unit)| self.text.at(begin + index) == unit)
             {
                 found.insert(target);
             }
@@ -214,7 +230,9 @@ impl<'a, T: Text + ?Sized, P: Positions> Search<'a, T, P> {
         let mut mask = self.mask(class);
         if !guards.is_empty() {
             let all = P::all(self.text.len());
-            let mut begins = guards.iter().fold(all, |set, op| self.step(op, set, Walk::Back));
+            let mut begins = guards
+                .iter()
+                .fold(all, |set, op| self.step(op, set, Walk::Back));
             begins.shift_ahead();
             mask.and(&begins);
         }
@@ -232,16 +250,26 @@ impl<'a, T: Text + ?Sized, P: Positions> Search<'a, T, P> {
         reached
     }
 
-    fn repeat(&mut self, number: usize, body: &'a Op, from: P, walk: Walk) -> P {
+    fn repeat(
+        &mut self,
+        number: usize,
+        at_least_once: bool,
+        body: &'a Op,
+        from: P,
+        walk: Walk,
+    ) -> P {
         let slot = self.program.classes.len() + self.program.looks.len() + number;
         let mut seen = self.known[slot].take().unwrap_or_else(|| self.none());
         let mut found = self.none();
         let mut fresh = from;
         fresh.and_not(&seen);
-        while !fresh.is_empty() {
+        if !at_least_once {
             found.or(&fresh);
+        }
+        while !fresh.is_empty() {
             seen.or(&fresh);
             fresh = self.step(body, fresh, walk);
+            found.or(&fresh);
             fresh.and_not(&seen);
         }
         self.known[slot] = Some(seen);

@@ -37,7 +37,11 @@ pub(super) fn whole(glob: &str) -> Option<String> {
         extensions.push(extension);
         stem = before;
     };
-    let tail: String = extensions.iter().rev().flat_map(|extension| [DOT, extension]).collect();
+    let tail: String = extensions
+        .iter()
+        .rev()
+        .flat_map(|extension| [DOT, extension])
+        .collect();
     Some(format!("{base}{tail}{SLASH}?"))
 }
 
@@ -47,7 +51,9 @@ fn common(glob: &str) -> Option<String> {
         "*" => format!("{NO_DOT_SEGMENTS}{SOMETHING}{NAME_PART}"),
         ".*" => format!("{DOT}{SOMETHING}{NAME_PART}"),
         "*.*" => format!("{NO_DOT_SEGMENTS}{NAME_PART}{DOT}{SOMETHING}{NAME_PART}"),
-        "*/*" => format!("{NO_DOT_SEGMENTS}{NAME_PART}{SLASH}{SOMETHING}{NO_DOT_SEGMENT}{NAME_PART}"),
+        "*/*" => {
+            format!("{NO_DOT_SEGMENTS}{NAME_PART}{SLASH}{SOMETHING}{NO_DOT_SEGMENT}{NAME_PART}")
+        }
         "**" => format!("{NO_DOT_SEGMENTS}{PATH_PART}"),
         "**/*" => format!("{directories}{NO_DOT_SEGMENT}{SOMETHING}{NAME_PART}"),
         "**/*.*" => format!("{directories}{NO_DOT_SEGMENT}{NAME_PART}{DOT}{SOMETHING}{NAME_PART}"),
@@ -93,7 +99,11 @@ fn push_run(out: &mut String, escaped: bool, first: char, run: usize) {
         '.' => out.push_str(&DOT.repeat(run)),
         '?' | '*' if escaped => {
             out.extend(['\\', first]);
-            let times = if first == '?' { run - plain } else { usize::from(run > plain) };
+            let times = if first == '?' {
+                run - plain
+            } else {
+                usize::from(run > plain)
+            };
             out.push_str(&if first == '?' { NAME_UNIT } else { NAME_PART }.repeat(times));
         }
         '?' => out.push_str(&NAME_UNIT.repeat(run)),

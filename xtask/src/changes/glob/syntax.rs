@@ -3,11 +3,15 @@
 //! The grammar is that of JavaScript without flags, with the allowances for the web (ECMA-262, annex B.1.2), because that is
 //! what compiles these expressions in the reference. An expression that is invalid there matches nothing.
 
+mod escapes;
+
 use super::class::{self, Class};
 use super::units;
 
 /// What [`escape`] puts a backslash before.
-pub(super) const SPECIAL: [char; 14] = ['-', '*', '+', '?', '.', '^', '$', '{', '}', '(', '|', ')', '[', ']'];
+pub(super) const SPECIAL: [char; 14] = [
+    '-', '*', '+', '?', '.', '^', '$', '{', '}', '(', '|', ')', '[', ']',
+];
 /// Deeper groups than this are taken for an attack; a glob nests far less.
 const MAX_DEPTH: usize = 600;
 
@@ -19,7 +23,12 @@ pub(super) enum Node {
     Class(Class),
     Concat(Vec<Self>),
     Alt(Vec<Self>),
-    Repeat { node: Box<Self>, min: u32, max: Option<u32>, greedy: bool },
+    Repeat {
+        node: Box<Self>,
+        min: u32,
+        max: Option<u32>,
+        greedy: bool,
+    },
     /// A capture and its number, from 1.
     Group(usize, Box<Self>),
     /// The start of the text; there is no multi-line mode.
@@ -28,7 +37,11 @@ pub(super) enum Node {
     End,
     /// At a word boundary, or not at one.
     Boundary(bool),
-    Look { ahead: bool, negative: bool, node: Box<Self> },
+    Look {
+        ahead: bool,
+        negative: bool,
+        node: Box<Self>,
+    },
     /// What the capture of that number holds.
     Back(usize),
 }
@@ -39,8 +52,15 @@ impl Node {
         match self {
             Self::Back(_) => true,
             Self::Concat(nodes) | Self::Alt(nodes) => nodes.iter().any(Self::has_references),
-            Self::Group(_, node) | Self::Repeat { node, .. } | Self::Look { node, .. } => node.has_references(),
-            Self::Empty | Self::Unit(_) | Self::Class(_) | Self::Start | Self::End | Self::Boundary(_) => false,
+            Self::Group(_, node) | Self::Repeat { node, .. } | Self::Look { node, .. } => {
+                node.has_references()
+            }
+            Self::Empty
+            | Self::Unit(_)
+            | Self::Class(_)
+            | Self::Start
+            | Self::End
+            | Self::Boundary(_) => false,
         }
     }
 }
@@ -71,7 +91,9 @@ impl Invalid {
     /// For a person who wrote the glob.
     pub(super) fn describe(self) -> &'static str {
         match self {
-            Self::NothingToRepeat => "a repetition (`+`, `?`, `{n}`) stands where there is nothing to repeat",
+            Self::NothingToRepeat => {
+                "a repetition (`+`, `?`, `{n}`) stands where there is nothing to repeat"
+            }
             Self::UnmatchedParen => "a `)` closes no group",
             Self::UnterminatedGroup => "a group is not closed",
             Self::UnterminatedClass => "a `[` is not closed",
@@ -106,7 +128,14 @@ pub(super) fn is_valid(expression: &str) -> bool {
 pub(super) fn parse(expression: &str) -> Result<Expression, Invalid> {
     let input: Vec<char> = expression.chars().collect();
     let (captures, names) = scan_groups(&input);
-    let mut parser = Parser { input, at: 0, depth: 0, groups: 0, captures, names };
+    let mut parser = Parser {
+        input,
+        at: 0,
+        depth: 0,
+        groups: 0,
+        captures,
+        names,
+    };
     let root = parser.alternatives()?;
     if parser.at < parser.input.len() {
         return Err(Invalid::UnmatchedParen);
@@ -163,7 +192,9 @@ impl Parser {
     }
 
     fn next_is(&self, text: &str) -> bool {
-        text.chars().enumerate().all(|(index, c)| self.input.get(self.at + index) == Some(&c))
+        text.chars()
+            .enumerate()
+            .all(|(index, c)| self.input.get(self.at + index) == Some(&c))
     }
 
     fn eat(&mut self, text: &str) -> bool {
@@ -218,7 +249,12 @@ impl Parser {
             return Err(Invalid::NothingToRepeat);
         }
         let greedy = !self.eat("?");
-        Ok(Node::Repeat { node: Box::new(node), min, max, greedy })
+        Ok(Node::Repeat {
+            node: Box::new(node),
+            min,
+            max,
+            greedy,
+        })
     }
 
     fn counts(&mut self) -> Result<Option<(u32, Option<u32>)>, Invalid> {
@@ -288,26 +324,43 @@ impl Parser {
     }
 
     fn literal(&mut self) -> Node {
-        let unit = self.peek().map_or(Node::Empty, |c| Node::Unit(units::unit_of(c)));
+        let unit = self
+            .peek()
+            .map_or(Node::Empty, |c| Node::Unit(units::unit_of(c)));
         self.skip(unit)
     }
 
     fn group(&mut self) -> Result<Node, Invalid> {
         self.at += 1;
-        let look = |ahead, negative| move |node| Node::Look { ahead, negative, node: Box::new(node) };
+        let look = |ahead, negative| {
+            move |node| Node::Look {
+                ahead,
+                negative,
+                node: Box::new(node),
+            }
+        };
         if self.eat("?:") {
             return self.group_body();
         }
-        for (opening, ahead, negative) in
-            [("?=", true, false), ("?!", true, true), ("?<=", false, false), ("?<!", false, true)]
-        {
+        for (opening, ahead, negative) in [
+            ("?=", true, false),
+            ("?!", true, true),
+            ("?<=", false, false),
+            ("?<!", false, true),
+        ] {
             if self.eat(opening) {
                 return self.group_body().map(look(ahead, negative));
             }
         }
         if self.peek() == Some('?') {
             let name = group_name(&self.input[self.at..]).ok_or(Invalid::BadGroup)?;
-            if self.names.iter().filter(|(other, _)| *other == name).count() > 1 {
+            if self
+                .names
+                .iter()
+                .filter(|(other, _)| *other == name)
+                .count()
+                > 1
+            {
                 return Err(Invalid::BadGroup);
             }
             self.at += "?<>".len() + name.chars().count();
@@ -319,110 +372,11 @@ impl Parser {
 
     fn group_body(&mut self) -> Result<Node, Invalid> {
         let node = self.alternatives()?;
-        if self.eat(")") { Ok(node) } else { Err(Invalid::UnterminatedGroup) }
-    }
-
-    fn escape(&mut self) -> Result<Node, Invalid> {
-        let Some(&c) = self.input.get(self.at + 1) else {
-            return Err(Invalid::EndsInBackslash);
-        };
-        match c {
-            'b' | 'B' => {
-                self.at += 2;
-                Ok(Node::Boundary(c == 'b'))
-            }
-            '1'..='9' if self.reference() => {
-                self.at += 1;
-                let number = self.number().unwrap_or(0);
-                Ok(Node::Back(number as usize))
-            }
-            'k' if !self.names.is_empty() => self.named_reference(),
-            _ => {
-                if let Some(class) = class::escaped(c) {
-                    self.at += 2;
-                    return Ok(Node::Class(class));
-                }
-                Ok(Node::Unit(self.unit_escape(false)))
-            }
+        if self.eat(")") {
+            Ok(node)
+        } else {
+            Err(Invalid::UnterminatedGroup)
         }
-    }
-
-    /// Whether the number after the backslash is that of a capture; if not, it is an octal code.
-    fn reference(&self) -> bool {
-        let digits = self.input[self.at + 1..].iter().map_while(|c| c.to_digit(10));
-        let number = digits.fold(0_usize, |value, digit| value.saturating_mul(10).saturating_add(digit as usize));
-        number <= self.captures
-    }
-
-    fn named_reference(&mut self) -> Result<Node, Invalid> {
-        self.at += 2;
-        let rest: String = self.input[self.at..].iter().collect();
-        let name = rest.strip_prefix('<').and_then(|rest| rest.split_once('>')).map(|(name, _)| name);
-        let name = name.ok_or(Invalid::BadReference)?;
-        let found = self.names.iter().find(|(other, _)| other == name);
-        let &(_, number) = found.ok_or(Invalid::BadReference)?;
-        self.at += "<>".len() + name.chars().count();
-        Ok(Node::Back(number))
-    }
-
-    /// A backslash and what follows, standing for one unit.
-    fn unit_escape(&mut self, in_class: bool) -> u16 {
-        let c = self.input.get(self.at + 1).copied().unwrap_or('\\');
-        self.at += 2;
-        match c {
-            't' => 0x09,
-            'n' => 0x0A,
-            'v' => 0x0B,
-            'f' => 0x0C,
-            'r' => 0x0D,
-            'b' if in_class => 0x08,
-            'c' => self.control(in_class),
-            'x' => self.hex(2).unwrap_or(u16::from(b'x')),
-            'u' => self.hex(4).unwrap_or(u16::from(b'u')),
-            '0'..='7' => {
-                self.at -= 1;
-                self.octal()
-            }
-            _ => units::unit_of(c),
-        }
-    }
-
-    /// `\cJ`. Without a letter the backslash is itself, and the `c` is read again.
-    fn control(&mut self, in_class: bool) -> u16 {
-        let letter = self.peek().filter(|c| {
-            c.is_ascii_alphabetic() || (in_class && (c.is_ascii_digit() || *c == '_'))
-        });
-        let Some(letter) = letter else {
-            self.at -= 1;
-            return u16::from(b'\\');
-        };
-        self.at += 1;
-        units::unit_of(letter) % 32
-    }
-
-    fn hex(&mut self, digits: usize) -> Option<u16> {
-        let text: String = self.input.get(self.at..self.at + digits)?.iter().collect();
-        if !text.chars().all(|c| c.is_ascii_hexdigit()) {
-            return None;
-        }
-        self.at += digits;
-        u16::from_str_radix(&text, 16).ok()
-    }
-
-    /// Up to three octal digits, at most `\377`.
-    fn octal(&mut self) -> u16 {
-        let mut value = 0;
-        for _ in 0..3 {
-            let Some(digit) = self.peek().and_then(|c| c.to_digit(8)).and_then(|d| u16::try_from(d).ok()) else {
-                break;
-            };
-            if value * 8 + digit > 0o377 {
-                break;
-            }
-            value = value * 8 + digit;
-            self.at += 1;
-        }
-        value
     }
 
     fn class(&mut self) -> Result<Node, Invalid> {
@@ -435,7 +389,9 @@ impl Parser {
                 self.at += 1;
                 let last = self.class_member()?;
                 match (first, last) {
-                    (Member::Unit(first), Member::Unit(last)) if first > last => return Err(Invalid::ReversedRange),
+                    (Member::Unit(first), Member::Unit(last)) if first > last => {
+                        return Err(Invalid::ReversedRange);
+                    }
                     (Member::Unit(first), Member::Unit(last)) => ranges.push((first, last)),
                     (first, last) => {
                         // Annex B: a range with a class for an end is its parts and the dash.
@@ -449,20 +405,6 @@ impl Parser {
             }
         }
         Ok(Node::Class(Class::new(ranges, negated)))
-    }
-
-    fn class_member(&mut self) -> Result<Member, Invalid> {
-        let c = self.peek().ok_or(Invalid::UnterminatedClass)?;
-        if c != '\\' {
-            self.at += 1;
-            return Ok(Member::Unit(units::unit_of(c)));
-        }
-        let next = self.input.get(self.at + 1).copied().ok_or(Invalid::EndsInBackslash)?;
-        if let Some(class) = class::escaped(next) {
-            self.at += 2;
-            return Ok(Member::Class(class));
-        }
-        Ok(Member::Unit(self.unit_escape(true)))
     }
 }
 

@@ -48,12 +48,18 @@ pub(super) struct TooDeep(pub(super) usize);
 /// Writes the expression for a pattern that went through [`super::units::split`].
 pub(super) fn translate(glob: &str) -> Result<Translation, TooDeep> {
     if let Some(expression) = shorthand::whole(glob) {
-        return Ok(Translation { expression, negated: false });
+        return Ok(Translation {
+            expression,
+            negated: false,
+        });
     }
     let glob = shorthand::collapse(glob);
     let body = glob.strip_prefix("./").unwrap_or(glob);
     if let Some(expression) = shorthand::one_name(body) {
-        return Ok(Translation { expression, negated: false });
+        return Ok(Translation {
+            expression,
+            negated: false,
+        });
     }
     let stripped = glob.len() - body.len();
     long_form(body).map_err(|TooDeep(at)| TooDeep(at + stripped))
@@ -63,7 +69,10 @@ fn long_form(body: &str) -> Result<Translation, TooDeep> {
     let mut translator = Translator::new(body);
     translator.run()?;
     let expression = translator.finish();
-    Ok(Translation { expression, negated: translator.negated })
+    Ok(Translation {
+        expression,
+        negated: translator.negated,
+    })
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -303,7 +312,11 @@ impl Translator {
 
     /// Takes `bytes` off the end. Taking nothing takes everything, because the reference's negative slice does.
     fn unwrite(&mut self, bytes: usize) {
-        let mut keep = if bytes == 0 { 0 } else { self.written.len().saturating_sub(bytes) };
+        let mut keep = if bytes == 0 {
+            0
+        } else {
+            self.written.len().saturating_sub(bytes)
+        };
         while !self.written.is_char_boundary(keep) {
             keep -= 1;
         }
@@ -383,7 +396,11 @@ impl Translator {
             return;
         }
         let inside_name = !matches!(self.last().kind, Kind::Start | Kind::Slash);
-        let kind = if braces + self.parens == 0 && inside_name { Kind::Text } else { Kind::Dot };
+        let kind = if braces + self.parens == 0 && inside_name {
+            Kind::Text
+        } else {
+            Kind::Dot
+        };
         self.push(kind, ".", Some(DOT));
     }
 
@@ -403,7 +420,9 @@ impl Translator {
             self.open_extglob(Extglob::OneOrMore, "+");
         } else if self.last().source == "(" {
             self.push(Kind::Plus, "+", Some(r"\+"));
-        } else if matches!(self.last().kind, Kind::Class | Kind::Paren | Kind::Brace) || self.parens > 0 {
+        } else if matches!(self.last().kind, Kind::Class | Kind::Paren | Kind::Brace)
+            || self.parens > 0
+        {
             self.push(Kind::Plus, "+", None);
         } else {
             self.push(Kind::Plus, r"\+", None);
@@ -416,7 +435,11 @@ impl Translator {
             value.push('\\');
         }
         value.push(c);
-        let run = self.rest().iter().take_while(|c| !"@![].,$*+?^{}()|\\/".contains(**c)).count();
+        let run = self
+            .rest()
+            .iter()
+            .take_while(|c| !"@![].,$*+?^{}()|\\/".contains(**c))
+            .count();
         value.extend(&self.input[self.at..self.at + run]);
         self.at += run;
         self.push(Kind::Text, &value, None);
@@ -437,7 +460,11 @@ impl Translator {
             self.push(Kind::OptionalSlash, "", Some(r"\/?"));
         }
         if self.rebuild {
-            return self.order.iter().map(|&index| self.pieces[index].written()).collect();
+            return self
+                .order
+                .iter()
+                .map(|&index| self.pieces[index].written())
+                .collect();
         }
         std::mem::take(&mut self.written)
     }

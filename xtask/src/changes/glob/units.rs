@@ -35,7 +35,9 @@ pub(super) fn join(units: &[u16]) -> Option<String> {
 
 fn stand_in(unit: u16) -> char {
     let code = u32::from(unit);
-    let shifted = code.wrapping_sub(FIRST_SURROGATE).wrapping_add(STAND_IN_BASE);
+    let shifted = code
+        .wrapping_sub(FIRST_SURROGATE)
+        .wrapping_add(STAND_IN_BASE);
     char::from_u32(code)
         .or_else(|| char::from_u32(shifted))
         .unwrap_or(char::REPLACEMENT_CHARACTER)
@@ -47,7 +49,14 @@ mod tests {
 
     #[test]
     fn every_character_survives_the_split() {
-        for text in ["", "abc", "é日本", "😀", "\u{F0000}\u{10FFFF}", "\u{E000}\u{FFFF}"] {
+        for text in [
+            "",
+            "abc",
+            "é日本",
+            "😀",
+            "\u{F0000}\u{10FFFF}",
+            "\u{E000}\u{FFFF}",
+        ] {
             let units: Vec<u16> = split(text).chars().map(unit_of).collect();
             assert_eq!(units, text.encode_utf16().collect::<Vec<_>>(), "{text:?}");
             assert_eq!(join(&units).as_deref(), Some(text));

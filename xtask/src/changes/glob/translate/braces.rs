@@ -7,7 +7,13 @@ impl Translator {
     pub(super) fn open_brace(&mut self) {
         self.open.push(Bracket::Brace);
         let (written_at, order_at) = (self.written.len(), self.order.len());
-        self.braces.push(Brace { piece: 0, written_at, order_at, comma: false, dots: false });
+        self.braces.push(Brace {
+            piece: 0,
+            written_at,
+            order_at,
+            comma: false,
+            dots: false,
+        });
         self.push(Kind::Brace, "{", Some("("));
         let piece = self.previous;
         if let Some(brace) = self.braces.last_mut() {
@@ -67,7 +73,11 @@ impl Translator {
                 _ => ends.insert(0, piece.source.clone()),
             }
         }
-        ends.sort_by(|a, b| a.chars().map(units::unit_of).cmp(b.chars().map(units::unit_of)));
+        ends.sort_by(|a, b| {
+            a.chars()
+                .map(units::unit_of)
+                .cmp(b.chars().map(units::unit_of))
+        });
         let class = format!("[{}]", ends.join("-"));
         if syntax::is_valid(&class) {
             return class;

@@ -67,7 +67,11 @@ impl Translator {
         let posix = self.last().posix;
         let inside = self.last().source.get(1..).unwrap_or_default().to_owned();
         // A negated class never matches a slash.
-        let close = if !posix && inside.starts_with('^') && !inside.contains('/') { "/]" } else { "]" };
+        let close = if !posix && inside.starts_with('^') && !inside.contains('/') {
+            "/]"
+        } else {
+            "]"
+        };
         self.last_mut().source.push_str(close);
         self.written.push_str(close);
         if inside.contains(syntax::SPECIAL) {

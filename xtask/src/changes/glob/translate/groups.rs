@@ -1,10 +1,16 @@
 //! `!(…)`, `?(…)`, `+(…)`, `*(…)` and what else parentheses and `?` lead to.
 
-use super::{Bracket, Extglob, Kind, NAME_PART, NAME_UNIT, OpenExtglob, PATH_PART, SOMETHING, TooDeep, Translator, long_form};
+use super::{
+    Bracket, Extglob, Kind, NAME_PART, NAME_UNIT, OpenExtglob, PATH_PART, SOMETHING, TooDeep,
+    Translator, long_form,
+};
 
 impl Translator {
     pub(super) fn close_paren(&mut self) -> Result<(), TooDeep> {
-        if self.extglobs.last().is_some_and(|open| self.parens == open.parens_outside + 1)
+        if self
+            .extglobs
+            .last()
+            .is_some_and(|open| self.parens == open.parens_outside + 1)
             && let Some(open) = self.extglobs.pop()
         {
             let close = self.extglob_end(&open)?;
@@ -18,7 +24,11 @@ impl Translator {
     }
 
     pub(super) fn open_extglob(&mut self, kind: Extglob, mark: &str) {
-        let lead = if self.written.is_empty() { SOMETHING } else { "" };
+        let lead = if self.written.is_empty() {
+            SOMETHING
+        } else {
+            ""
+        };
         let open = match kind {
             Extglob::Not => "(?:(?!(?:",
             _ => "(?:",
@@ -28,7 +38,11 @@ impl Translator {
         self.push(Kind::ExtglobMark, mark, Some(lead));
         self.advance();
         self.push(Kind::Paren, "(", Some(open));
-        self.extglobs.push(OpenExtglob { kind, parens_outside, inner: String::new() });
+        self.extglobs.push(OpenExtglob {
+            kind,
+            parens_outside,
+            inner: String::new(),
+        });
     }
 
     pub(super) fn extglob_end(&self, open: &OpenExtglob) -> Result<String, TooDeep> {
@@ -63,7 +77,8 @@ impl Translator {
 
     /// True when the `!` began a negation of a group or of the whole pattern.
     pub(super) fn exclamation(&mut self) -> bool {
-        let group_syntax = self.peek(1) == Some('?') && matches!(self.peek(2), Some('!' | '=' | '<' | ':'));
+        let group_syntax =
+            self.peek(1) == Some('?') && matches!(self.peek(2), Some('!' | '=' | '<' | ':'));
         if self.peek(0) == Some('(') && !group_syntax {
             self.open_extglob(Extglob::Not, "!");
             return true;
@@ -72,7 +87,8 @@ impl Translator {
             return false;
         }
         let mut count = 1;
-        while self.peek(0) == Some('!') && (self.peek(1) != Some('(') || self.peek(2) == Some('?')) {
+        while self.peek(0) == Some('!') && (self.peek(1) != Some('(') || self.peek(2) == Some('?'))
+        {
             self.at += 1;
             self.start += 1;
             count += 1;
@@ -97,7 +113,8 @@ impl Translator {
         // Right after a group it repeats the group; right inside one it may begin `(?:`, `(?=`, `(?!`, `(?<`.
         let next = self.peek(0);
         let names_group = matches!(next, Some('!' | '=' | '<' | ':'));
-        let literal = (opens_group && !names_group) || (next == Some('<') && !has_lookbehind_or_name(self.rest()));
+        let literal = (opens_group && !names_group)
+            || (next == Some('<') && !has_lookbehind_or_name(self.rest()));
         let regex = if literal { r"\?" } else { "?" };
         self.push(Kind::Text, "?", Some(regex));
     }
@@ -107,8 +124,12 @@ impl Translator {
 fn has_lookbehind_or_name(rest: &[char]) -> bool {
     rest.iter().enumerate().any(|(index, &c)| {
         let after = &rest[index + 1..];
-        let name = after.iter().take_while(|c| c.is_ascii_alphanumeric() || **c == '_').count();
-        c == '<' && (matches!(after.first(), Some('!' | '=')) || (name > 0 && after.get(name) == Some(&'>')))
+        let name = after
+            .iter()
+            .take_while(|c| c.is_ascii_alphanumeric() || **c == '_')
+            .count();
+        c == '<'
+            && (matches!(after.first(), Some('!' | '='))
+                || (name > 0 && after.get(name) == Some(&'>')))
     })
 }
-

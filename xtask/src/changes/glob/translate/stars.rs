@@ -1,6 +1,8 @@
 //! `*` and `**`: what they stand for depends on what is before and after them.
 
-use super::{Extglob, Kind, NAME_PART, NO_DOT_END, NO_DOT_SEGMENT, PATH_PART, SLASH, SOMETHING, Translator};
+use super::{
+    Extglob, Kind, NAME_PART, NO_DOT_END, NO_DOT_SEGMENT, PATH_PART, SLASH, SOMETHING, Translator,
+};
 
 impl Translator {
     pub(super) fn star(&mut self) {
@@ -29,7 +31,11 @@ impl Translator {
             _ => None,
         };
         if let Some(guard) = guard {
-            let something = if self.peek(0) == Some('*') { "" } else { SOMETHING };
+            let something = if self.peek(0) == Some('*') {
+                ""
+            } else {
+                SOMETHING
+            };
             for text in [guard, something] {
                 self.written.push_str(text);
                 self.last_mut().regex.get_or_insert_default().push_str(text);

@@ -1,0 +1,45 @@
+//! Two runs at the same time: one of them waits, or is refused.
+
+use crate::env::TestEnv;
+use crate::env::running::Gate;
+
+#[test]
+fn a_second_deploy_is_refused_or_waits_for_the_first() {
+    let env = TestEnv::new();
+    let gate = Gate::new(&env, "check");
+    let first = env.start_with(&["deploy"], &gate.vars());
+    gate.wait_until_started();
+
+    let refused = env.xtask(&["deploy"]);
+    refused.assert_exit(3).assert_says("holds the lease since").assert_says("--wait-lock SECS");
+    let document = env.xtask(&["deploy", "--json"]).assert_exit(3).json();
+    assert_eq!((&document["outcome"], &document["exit_code"]), (&"refused".into(), &3.into()));
+    env.xtask(&["lock", "status"]).assert_exit(0).assert_says("local is locked");
+
+    let waiting = env.start_with(&["deploy", "--wait-lock", "120"], &[]);
+    // It is not refused: the run that it waits for is let go only now.
+    crate::env::poll("the second run to begin", || waiting.stderr_so_far().contains("preflight").then_some(()));
+    gate.open();
+    first.wait().assert_exit(0);
+    waiting.wait().assert_exit(0);
+    let cloud = env.cloud();
+    assert_eq!((cloud.site_commit(), cloud.service_commit()), (env.head(), env.head()));
+    assert_eq!(cloud.service_deploys().len(), 1, "the second run found everything done");
+    env.xtask(&["lock", "status"]).assert_exit(0).assert_says("local is not locked");
+}
+
+#[test]
+fn a_lock_taken_by_hand_keeps_everybody_out() {
+    let env = TestEnv::released();
+    env.change_frontend("Later");
+    env.xtask(&["lock", "take", "--reason", "stock-taking"]).assert_exit(0);
+    env.xtask(&["deploy"]).assert_exit(3).assert_says("locked by hand: stock-taking");
+    env.xtask(&["rollback"]).assert_exit(3);
+    env.xtask(&["lock", "take", "--reason", "again"]).assert_exit(3);
+    insta::assert_snapshot!(env.xtask(&["lock", "status"]).assert_exit(0).normal_stdout().split(" on ").next().unwrap_or_default(), @"");
+    let glass = env.xtask(&["deploy", "--break-glass", "the till is down"]);
+    glass.assert_exit(3).assert_says("stock-taking");
+    env.xtask(&["lock", "release"]).assert_exit(0);
+    env.xtask(&["deploy"]).assert_exit(0);
+    env.xtask(&["lock", "release"]).assert_exit(0).assert_says("was not locked");
+}

@@ -1,0 +1,67 @@
+//! Runs that are stopped or killed: the next command knows, and nothing is done twice.
+
+use crate::env::TestEnv;
+use crate::env::poll;
+use crate::env::running::Gate;
+use rustix::process::Signal;
+use serde_json::json;
+
+#[test]
+fn an_interrupted_run_says_where_it_stopped_and_goes_on() {
+    let env = TestEnv::released();
+    let (cloud, old) = (env.cloud(), env.head());
+    env.change_backend("ok ");
+    env.change_frontend("Second");
+    let gate = Gate::new(&env, "check");
+    let run = env.start_with(&["deploy"], &gate.vars());
+    gate.wait_until_started();
+    run.signal(Signal::INT);
+    let output = run.wait();
+    output.assert_exit(130).assert_says("nothing that is live was changed").assert_says("next: cargo xtask deploy --resume");
+    assert_eq!((cloud.site_commit(), cloud.service_commit()), (old.clone(), old));
+    env.xtask(&["status"]).assert_exit(0);
+    env.xtask(&["lock", "status"]).assert_exit(0).assert_says("local is not locked");
+
+    let resumed = env.xtask(&["deploy", "--resume", "--json"]);
+    let document = resumed.assert_exit(0).json();
+    let history = env.xtask(&["history", "--json"]).assert_exit(0).json();
+    assert_eq!(document["run"], history["runs"][0]["run"]);
+    assert_eq!(history["runs"].as_array().map(Vec::len), Some(2), "it is the same run");
+    assert_eq!((cloud.site_commit(), cloud.service_commit()), (env.head(), env.head()));
+}
+
+#[test]
+fn a_terminated_run_has_an_exit_code_of_its_own() {
+    let env = TestEnv::new();
+    let gate = Gate::new(&env, "check");
+    let run = env.start_with(&["deploy"], &gate.vars());
+    gate.wait_until_started();
+    run.signal(Signal::TERM);
+    run.wait().assert_exit(143);
+    assert_eq!(env.cloud().page("/").status, 404);
+    env.xtask(&["deploy"]).assert_exit(0);
+}
+
+#[test]
+fn after_a_kill_a_plain_deploy_goes_on_and_sends_nothing_twice() {
+    let env = TestEnv::released();
+    let cloud = env.cloud();
+    env.change_backend("ok ");
+    env.change_frontend("Second");
+    cloud.forget_requests();
+    // The provider starts the deploy and its answer is late: the run dies in between.
+    cloud.add_fault(&json!({ "method": "POST", "path": "/v1/services/*/deploys", "kind": "delay", "delay_ms": 20_000 }));
+    let run = env.start_with(&["deploy"], &[]);
+    poll("the deploy to be triggered", || (!cloud.render_writes().is_empty()).then_some(()));
+    run.signal(Signal::KILL);
+    assert_eq!(run.wait().code, None);
+    cloud.clear_faults();
+
+    let output = env.xtask(&["deploy"]);
+    output.assert_exit(0).assert_says("it goes on where it stopped");
+    assert_eq!((cloud.site_commit(), cloud.service_commit()), (env.head(), env.head()));
+    assert_eq!(cloud.render_writes().len(), 1, "{:?}", cloud.render_writes());
+    let created = cloud.netlify_writes().into_iter().filter(|line| line.starts_with("POST") && line.ends_with("/deploys")).count();
+    assert_eq!(created, 1, "{:?}", cloud.netlify_writes());
+    env.xtask(&["status"]).assert_exit(0);
+}

@@ -1,0 +1,63 @@
+//! The backend's half of a release, and what is done when it does not come up or is not what it should be.
+
+use super::restore::{Old, old, restored, roll_back, unchanged};
+use super::{Verdict, close_gate};
+use crate::exit::Exit;
+use crate::ids::DeployId;
+use crate::job::{Job, LaneError};
+use crate::lane::backend::{self, Ours};
+use crate::lane::frontend::drop_draft;
+
+pub(super) fn release(job: &Job<'_>) -> Result<DeployId, Verdict> {
+    let id = backend::deploy(job).map_err(|error| not_live(job, error))?;
+    backend::schema(job).and_then(|()| backend::identity(job, &id)).map_err(|error| live_but_bad(job, error))?;
+    Ok(id)
+}
+
+/// The deploy never became live: find out who answers, and undo only what must be undone.
+fn not_live(job: &Job<'_>, error: LaneError) -> Verdict {
+    let text = match error {
+        LaneError::Cancelled(_) | LaneError::Unknown(_) => {
+            return Verdict::stopped(job, &error, "the backend's deploy is left to the provider and the frontend was not published");
+        }
+        LaneError::Superseded(text) => {
+            drop_draft(job);
+            return Verdict::new(Exit::Superseded, text);
+        }
+        other => other.to_string(),
+    };
+    close_gate(job, 2, &text);
+    drop_draft(job);
+    match backend::ours(job) {
+        Ok(Ours::None) => return unchanged(job, &text),
+        Ok(_) => {}
+        Err(error) => return Verdict::stopped(job, &error, &text),
+    }
+    if job.baseline.backend.is_none() {
+        return restored(job, &format!("{text}; it was the first release and nothing of it is public"));
+    }
+    match old(job) {
+        Ok(Old::Live) => Verdict::new(Exit::FailedUnchanged, format!("{text}; what was live before still answers and the frontend was never published")),
+        Ok(Old::Gone(_)) => roll_back(job, &text),
+        Err(error) => Verdict::stopped(job, &error, &text),
+    }
+}
+
+/// The deploy is live and is not what it should be.
+fn live_but_bad(job: &Job<'_>, error: LaneError) -> Verdict {
+    let text = match error {
+        LaneError::Cancelled(_) | LaneError::Unknown(_) => {
+            return Verdict::stopped(job, &error, "the new backend is live and was not proven; the frontend was not published");
+        }
+        LaneError::Unverifiable(text) => {
+            close_gate(job, 2, &text);
+            drop_draft(job);
+            return Verdict::new(Exit::Degraded, format!("{text}; the new backend is live, the frontend was not published"));
+        }
+        other => other.to_string(),
+    };
+    backend::show_log(job);
+    close_gate(job, 2, &text);
+    drop_draft(job);
+    roll_back(job, &text)
+}

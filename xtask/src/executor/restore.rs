@@ -1,0 +1,190 @@
+//! Back to what was live when the run began, and the proof that it is.
+//!
+//! An undo that has begun is written down: a resumed run goes on with it instead of releasing again.
+
+use super::Verdict;
+use crate::exit::Exit;
+use crate::ids::DeployId;
+use crate::job::{Job, LaneError, OUTAGE};
+use crate::lane::backend::Ours;
+use crate::lane::frontend::{drop_draft, published};
+use crate::lane::{backend, undo, verify};
+use crate::live;
+use crate::refs::Swap;
+use std::time::Duration;
+
+/// The journal's mark that this run is being undone.
+const UNDO: &str = "undo";
+
+/// What became of what was live before.
+pub(super) enum Old {
+    /// It is live and answers, both halves.
+    Live,
+    /// It is not; the text says why.
+    Gone(String),
+}
+
+/// Looks whether both halves are what they were when the run began.
+///
+/// # Errors
+/// When that could not be learnt.
+pub(super) fn old(job: &Job<'_>) -> Result<Old, LaneError> {
+    let found = published(job)?;
+    if found != job.baseline.frontend {
+        let name = |id: Option<&DeployId>| id.map_or_else(|| "nothing".to_owned(), ToString::to_string);
+        return Ok(Old::Gone(format!("{} is published, and it was {}", name(found.as_ref()), name(job.baseline.frontend.as_ref()))));
+    }
+    match (&job.baseline.backend, &job.baseline.backend_commit) {
+        (None, _) => Ok(match job.read(OUTAGE, || job.service().live())? {
+            None => Old::Live,
+            Some(deploy) => Old::Gone(format!("{} is live, and nothing was before", deploy.id)),
+        }),
+        (Some(_), Some(commit)) if verify::answers(job, commit)? => Ok(Old::Live),
+        (Some(_), Some(commit)) => Ok(Old::Gone(format!("{} does not answer, healthy, as it did before", commit.short()))),
+        (Some(id), None) => Ok(Old::Gone(format!("what {id} answered before is not known, so it cannot be compared"))),
+    }
+}
+
+/// The end of a run that changed nothing, once that is proven.
+pub(super) fn unchanged(job: &Job<'_>, text: &str) -> Verdict {
+    if job.baseline.backend.is_some() && job.baseline.backend_commit.is_none() {
+        return Verdict::new(Exit::FailedUnchanged, format!("{text}; nothing that is live was changed (the backend did not tell its version before either)"));
+    }
+    match old(job) {
+        Ok(Old::Live) => Verdict::new(Exit::FailedUnchanged, format!("{text}; nothing that is live was changed")),
+        Ok(Old::Gone(why)) => Verdict::new(Exit::Unhealthy, format!("{text}; this run changed nothing that is live, but {why}")),
+        Err(error) => Verdict::stopped(job, &error, text),
+    }
+}
+
+/// The end of a run that is undone, once that is proven.
+pub(super) fn restored(job: &Job<'_>, text: &str) -> Verdict {
+    match old(job) {
+        Ok(Old::Live) => Verdict::new(Exit::RolledBack, text),
+        Ok(Old::Gone(why)) => Verdict::new(Exit::Unhealthy, format!("{text}; but {why}")),
+        Err(error) => Verdict::stopped(job, &error, text),
+    }
+}
+
+/// Writes down that the run is being undone, and why. Undoing goes on when that fails.
+pub(super) fn mark(job: &Job<'_>, reason: &str) {
+    if begun(job).is_none()
+        && let Err(error) = job.world.journal().intend(&job.run, UNDO, reason, job.world.now().wall_ms)
+    {
+        job.warn(format!("{error:#}"));
+    }
+}
+
+/// Why an earlier attempt of this run began to undo it, if it did.
+pub(super) fn begun(job: &Job<'_>) -> Option<String> {
+    Some(job.world.journal().intent(&job.run, UNDO).ok()??.intent)
+}
+
+/// The end of a run whose live deploy was replaced by somebody else's: it is not fought over.
+pub(super) fn superseded(job: &Job<'_>) -> Result<Option<Verdict>, LaneError> {
+    let Ours::Deploy(id) = backend::ours(job)? else { return Ok(None) };
+    // Our own rollback replaces it too.
+    if undo::has_begun(job)? || !backend::is_superseded(job, &id)? {
+        return Ok(None);
+    }
+    drop_draft(job);
+    Ok(Some(Verdict::new(Exit::Superseded, format!("{id} was live and a newer deploy has replaced it; nothing was undone"))))
+}
+
+/// Rolls the backend back when that is possible. The frontend must be the old one, or go with the new backend, by now.
+pub(super) fn roll_back(job: &Job<'_>, text: &str) -> Verdict {
+    match superseded(job) {
+        Ok(None) => {}
+        Ok(Some(verdict)) => return Verdict { reason: format!("{text}; {}", verdict.reason), ..verdict },
+        Err(error) => return Verdict::stopped(job, &error, text),
+    }
+    if !job.plan.reversible {
+        return Verdict::new(
+            Exit::Database,
+            format!("{text}; the backend was not rolled back because {} (choices: fix forward with a new release, or restore the backup that was made before the migration)", job.plan.reversible_because),
+        );
+    }
+    if job.baseline.backend.is_none() {
+        return Verdict::new(Exit::Unhealthy, format!("{text}; there is no earlier healthy deploy to go back to"));
+    }
+    mark(job, text);
+    match undo::backend(job) {
+        Ok(id) => {
+            record(job, &id);
+            restored(job, &format!("{text}; the backend was rolled back and the previous frontend is public"))
+        }
+        Err(error @ (LaneError::Cancelled(_) | LaneError::Unknown(_))) => Verdict::stopped(job, &error, &format!("{text}; a rollback of the backend was under way")),
+        Err(error) => Verdict::new(Exit::Unhealthy, format!("{text}; and rolling the backend back failed: {error}")),
+    }
+}
+
+/// A rollback is a deploy with an id of its own: the record of what is live must name it, or the next run sees drift.
+fn record(job: &Job<'_>, id: &DeployId) {
+    let Some(live) = job.live else { return };
+    let mut record = live.record.clone();
+    let Some(lane) = record.lanes.get_mut(&crate::ids::Lane::Backend).filter(|lane| job.baseline.backend.as_ref() == Some(&lane.deploy_id)) else { return };
+    lane.deploy_id = id.clone();
+    record.run = job.run.clone();
+    record.command = "rollback".to_owned();
+    record.created_ms = job.world.now().wall_ms;
+    record.by.clone_from(&job.by);
+    record.migrations = Vec::new();
+    let message = format!("{id} brought {} back", record.release);
+    let moved = live::files(&record, &live.manifests).and_then(|files| job.world.refs().swap(&live::live_ref(&job.target.name), Some(&live.oid), &files, true, &message));
+    match moved {
+        Ok(Swap::Moved(_)) => {}
+        Ok(Swap::Lost(_)) => job.warn("another run moved the record of what is live meanwhile; its record stands"),
+        Err(error) => job.warn(format!("the rollback could not be recorded: {error:#}; the next release will see it as drift")),
+    }
+}
+
+/// Takes back whatever this run did, in this attempt or an earlier one.
+pub(super) fn restore(job: &Job<'_>, text: &str) -> Verdict {
+    mark(job, text);
+    match take_back(job) {
+        Ok(Old::Live) => restored(job, &format!("{text}; what was live before is live")),
+        Ok(Old::Gone(why)) => roll_back(job, &format!("{text}; {why}")),
+        Err(error @ (LaneError::Cancelled(_) | LaneError::Unknown(_))) => Verdict::stopped(job, &error, &format!("{text}; it was being undone")),
+        Err(error) => Verdict::new(Exit::Unhealthy, format!("{text}; and undoing it failed: {error}")),
+    }
+}
+
+/// `deploy --abort`: brings back what was live when the run began.
+pub fn abort(job: &Job<'_>) -> Verdict {
+    restore(job, &begun(job).unwrap_or_else(|| format!("run {} was aborted", job.run)))
+}
+
+/// Everything but the backend's rollback, and whether that is needed.
+fn take_back(job: &Job<'_>) -> Result<Old, LaneError> {
+    let ours = backend::settle_ours(job)?;
+    if let Some(id) = &ours {
+        end_deploy(job, id)?;
+    }
+    if published(job)? != job.baseline.frontend {
+        // When the old backend cannot come back, the new frontend stays with the new one.
+        if ours.is_some() && !job.plan.reversible {
+            return old(job);
+        }
+        undo::frontend(job, None)?;
+    }
+    drop_draft(job);
+    old(job)
+}
+
+/// A deploy that is still under way must not become live behind our back.
+fn end_deploy(job: &Job<'_>, id: &DeployId) -> Result<(), LaneError> {
+    let read = || Ok::<_, LaneError>(job.read(OUTAGE, || job.service().deploy(id))?.status);
+    if read()?.is_terminal() {
+        return Ok(());
+    }
+    let cancelled = backend::cancel(job, id);
+    let started = job.now_ms();
+    while !read()?.is_terminal() {
+        if job.since(started) >= OUTAGE {
+            let why = cancelled.err().map(|error| format!(": {error}")).unwrap_or_default();
+            return Err(LaneError::Unknown(format!("{id} is still under way and could not be cancelled{why}")));
+        }
+        job.wait(Duration::from_secs(1))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,214 @@
+//! Tests of the service client against scripted and recorded answers.
+
+use super::*;
+use crate::http::script::{Script, answer, answer_with, fault, key};
+
+const BASE: &str = "https://svc.example";
+const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+
+fn look(answers: Vec<Result<Response, SendError>>) -> Identity {
+    let world = Script::new(answers);
+    Service::new(&world, BASE).identity("/api/health", &Commit::from(COMMIT))
+}
+
+fn body(text: &str) -> Identity {
+    look(vec![answer(200, text)])
+}
+
+#[test]
+fn healthy_and_ours() {
+    for version in [COMMIT, &COMMIT[..7], &COMMIT.to_uppercase()] {
+        let text = format!(r#"{{"status":"healthy","version":"{version}","database":"ok"}}"#);
+        assert_eq!(body(&text), Identity::Ours { warning: None });
+    }
+}
+
+#[test]
+fn healthy_but_not_ours() {
+    assert_eq!(
+        body(r#"{"status":"healthy","version":"fedcba9876"}"#),
+        Identity::Other(Commit::from("fedcba9876"))
+    );
+    // Six digits are too few to be sure.
+    assert_eq!(
+        body(r#"{"version":"012345"}"#),
+        Identity::Other(Commit::from("012345"))
+    );
+    for text in [
+        r#"{"status":"healthy"}"#,
+        r#"{"version":"unknown"}"#,
+        r#"{"version":""}"#,
+        r#"{"version":null}"#,
+        "OK",
+    ] {
+        assert_eq!(body(text), Identity::NoVersion, "{text}");
+    }
+}
+
+#[test]
+fn the_body_is_judged_not_only_the_status() {
+    for (extra, why) in [
+        (r#""status":"unhealthy""#, "status is unhealthy"),
+        (
+            r#""status":"healthy","database":"error""#,
+            "database is error",
+        ),
+        (
+            r#""status":"ok","database":{"status":"down"}"#,
+            "database is down",
+        ),
+        (r#""ok":false"#, "ok is false"),
+    ] {
+        let seen = body(&format!(r#"{{{extra},"version":"{COMMIT}"}}"#));
+        assert_eq!(
+            seen,
+            Identity::Unhealthy {
+                status: 200,
+                text: why.to_owned()
+            }
+        );
+    }
+    let seen = look(vec![answer(503, r#"{"status":"healthy"}"#)]);
+    assert!(matches!(seen, Identity::Unhealthy { status: 503, .. }));
+}
+
+#[test]
+fn degraded_is_healthy_with_a_warning() {
+    let text = format!(
+        r#"{{"status":"degraded","version":"{COMMIT}","diskSpace":{{"free_bytes":9}}}}"#
+    );
+    let Identity::Ours {
+        warning: Some(warning),
+    } = look(vec![answer_with(200, &[("age", "312")], &text)])
+    else {
+        panic!("degraded is healthy")
+    };
+    assert!(
+        warning.contains("calls itself degraded") && warning.contains("312 s old"),
+        "{warning}"
+    );
+}
+
+#[test]
+fn walls_pages_and_silence() {
+    assert_eq!(look(vec![answer(401, "")]), Identity::AuthWall);
+    assert!(matches!(
+        body("<!doctype html><title>Welcome</title>"),
+        Identity::Unhealthy { status: 200, .. }
+    ));
+    let seen = look(vec![fault(SendErrorKind::NotSent)]);
+    assert!(matches!(seen, Identity::Away(_)));
+}
+
+fn to(location: &str) -> Result<Response, SendError> {
+    answer_with(302, &[("location", location)], "")
+}
+
+#[test]
+fn redirects_stay_on_the_site() {
+    let healthy = answer(200, &format!(r#"{{"version":"{COMMIT}"}}"#));
+    assert_eq!(
+        look(vec![to("/health/"), to("/h"), to("/x"), healthy.clone()]),
+        Identity::Ours { warning: None }
+    );
+    let seen = look(vec![to("/a"), to("/b"), to("/c"), to("/d"), healthy]);
+    assert!(
+        matches!(&seen, Identity::Unhealthy { text, .. } if text.contains("more than 3")),
+        "{seen:?}"
+    );
+    let seen = look(vec![to("https://login.example/sso")]);
+    assert!(
+        matches!(&seen, Identity::Unhealthy { text, .. } if text.contains("login.example")),
+        "{seen:?}"
+    );
+    let seen = look(vec![to("/login"), answer(200, "<html>")]);
+    assert!(
+        matches!(&seen, Identity::Unhealthy { text, .. } if text.contains("/login")),
+        "{seen:?}"
+    );
+}
+
+#[test]
+fn a_probe_is_one_short_request() {
+    let world = Script::new([answer(500, "")]);
+    Service::new(&world, "https://svc.example/").identity("health", &Commit::from(COMMIT));
+    assert_eq!(world.sent(), ["GET https://svc.example/health"]);
+    assert_eq!(world.last().1.timeout, Duration::from_secs(5));
+}
+
+#[test]
+fn the_state_of_the_database_is_read() {
+    let text = format!(
+        r#"{{"commit":"{COMMIT}","schema":{{"generation":2,"definitions":[{{"type":"table","name":"t","table":"t","sql":"CREATE TABLE t(x)"}},{{"type":"index","name":"i","table":"t","sql":null}}]}},
+        "history":[{{"filename":"0001_a.sql","executed_at":"2026-01-01 00:00:00","checksum":"c","compatible":true}},{{"filename":"0000_old.sql"}}],
+        "pending":["0003_c.sql"],"sqlite_version":"3.51.0","disk":{{"path":"/var/data","free_bytes":1,"total_bytes":2}},"backups":[],"new_key":1}}"#
+    );
+    let world = Script::new([answer(200, &text)]);
+    let token = key();
+    let state = Service::new(&world, BASE).admin_state(&token).unwrap();
+    assert_eq!(
+        (
+            state.schema.generation,
+            state.schema.definitions.len(),
+            state.pending.len()
+        ),
+        (2, 2, 1)
+    );
+    assert_eq!(
+        (state.history[0].compatible, state.history[1].compatible),
+        (Some(true), None)
+    );
+    let (request, _) = world.last();
+    assert_eq!(
+        request.headers()["authorization"],
+        format!("Bearer {}", token.expose())
+    );
+}
+
+#[test]
+fn a_refused_migration_is_an_answer() {
+    let token = key();
+    let failed = r#"{"outcome":"failed","applied":[],"pending":["b.sql"],"backup":null,"error":{"file":"b.sql","line":3,"message":"no such table"}}"#;
+    let world = Script::new([answer(500, failed)]);
+    let migrated = Service::new(&world, BASE).admin_migrate(&token).unwrap();
+    assert_eq!(
+        (
+            migrated.outcome.as_str(),
+            migrated.error.and_then(|error| error.line)
+        ),
+        ("failed", Some(3))
+    );
+
+    let world = Script::new([answer(500, "oops")]);
+    assert!(matches!(
+        Service::new(&world, BASE).admin_migrate(&token),
+        Err(ApiError::InDoubt(_))
+    ));
+    let world = Script::new([answer(404, "")]);
+    assert!(matches!(
+        Service::new(&world, BASE).admin_migrate(&token),
+        Err(ApiError::NotFound(_))
+    ));
+}
+
+#[test]
+fn files_are_fetched_past_caches_from_the_named_host() {
+    let world = Script::new([answer_with(404, &[("age", "5")], "abc")]);
+    let address = SiteAddress::permalink("http://127.0.0.1:8080", "http://d1--shop.localhost");
+    let file = site_file(&world, &address, "/sub/a b.js").unwrap();
+    assert_eq!((file.status, file.age_s), (404, Some(5)));
+    // The digest of FIPS 180's first example.
+    assert_eq!(file.sha1, "a9993e364706816aba3e25717850c26c9cd0d89d");
+    let (request, _) = world.last();
+    assert_eq!(
+        request.uri(),
+        "http://127.0.0.1:8080/sub/a%20b.js?tandem=000000000000012c"
+    );
+    assert_eq!(
+        request.headers().get_all("host").iter().collect::<Vec<_>>(),
+        ["d1--shop.localhost"]
+    );
+    assert_eq!(request.headers().get_all("accept").iter().count(), 1);
+    let real = SiteAddress::permalink("https://shop.example", "https://d1--shop.netlify.app");
+    assert_eq!(real, SiteAddress::public("https://d1--shop.netlify.app"));
+}
