@@ -7,7 +7,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let manifest_dir = PathBuf::from(variable("CARGO_MANIFEST_DIR")?);
     let migrations = manifest_dir.join("../migrations").canonicalize()?;
     // The directory itself, so that an added or removed file rebuilds as well.
-    println!("cargo::rerun-if-changed={}", migrations.display());
+    // Relative, so that a build folder that was copied looks at the files of its own tree.
+    println!("cargo::rerun-if-changed=../migrations");
 
     let directory = migrations
         .to_str()
@@ -16,11 +17,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut source = String::from("&[\n");
     for path in glob::glob(&pattern)? {
         let path = path?;
-        println!("cargo::rerun-if-changed={}", path.display());
         let name = path.file_name().ok_or("a migration without a file name")?;
         let name = name
             .to_str()
             .ok_or("a migration's file name is not UTF-8")?;
+        println!("cargo::rerun-if-changed=../migrations/{name}");
         let text = path.to_str().ok_or("a migration's path is not UTF-8")?;
         writeln!(source, "    ({name:?}, include_bytes!({text:?})),")?;
     }

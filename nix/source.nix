@@ -23,20 +23,19 @@ toSource {
     (maybeMissing ../render.yaml)
 
     # What the tests hold against the rest: pins, pipelines, rules, documents.
+    ../.ci
     ../.gitattributes
     ../.github
     ../.gitignore
+    ../LICENSE-APACHE
+    ../LICENSE-MIT
+    ../README.md
     ../flake.lock
     ../flake.nix
     ../nix
-    (maybeMissing ../.ci)
     (maybeMissing ../ARCHITECTURE.md)
     (maybeMissing ../CHANGELOG.md)
     (maybeMissing ../CONTRIBUTING.md)
-    (maybeMissing ../LICENSE)
-    (maybeMissing ../LICENSE-APACHE)
-    (maybeMissing ../LICENSE-MIT)
-    (maybeMissing ../README.md)
     (maybeMissing ../SECURITY.md)
     (maybeMissing ../docs)
   ];

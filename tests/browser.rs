@@ -49,6 +49,7 @@ fn the_dashboard_works_in_a_browser() {
         Vec::<String>::new(),
         "the console must be silent while all is well"
     );
+    obeys_its_policy(&visitor);
     says_when_the_backend_is_away(&site, &visitor);
     offers_to_reload_after_a_release(&site, &visitor);
 }
@@ -122,6 +123,21 @@ fn fits_every_screen(visitor: &Visitor) {
         );
         std::fs::write(artifacts.join(format!("dashboard-{name}.png")), png).unwrap();
     }
+}
+
+/// Silence above is worth something only if a breach is heard.
+fn obeys_its_policy(visitor: &Visitor) {
+    visitor.evaluate(
+        "{ const script = document.createElement('script'); \
+         script.textContent = 'window.breached = true'; document.body.append(script); }",
+    );
+    visitor.until("the browser reports the inline script", || {
+        let complaints = visitor.complaints();
+        complaints
+            .iter()
+            .any(|complaint| complaint.contains("Content Security Policy"))
+    });
+    assert_eq!(visitor.evaluate("window.breached === true"), "false");
 }
 
 fn says_when_the_backend_is_away(site: &Site, visitor: &Visitor) {
@@ -252,8 +268,7 @@ TANDEM_DEMO_DATA = "1"
 
     /// Every call through the site's proxy is answered as if nobody listened behind it.
     fn take_backend_away(&self) {
-        let fault =
-            json!({ "door": "site", "path": "/api/**", "count": 0, "kind": "status", "status": 502 });
+        let fault = json!({ "door": "site", "path": "/api/**", "count": 0, "kind": "status", "status": 502 });
         let (url, token) = self.faults();
         ureq::post(url)
             .header("authorization", token)
@@ -334,7 +349,11 @@ struct Visitor {
 impl Visitor {
     fn open() -> Self {
         let profile = tempfile::tempdir().unwrap();
+        // It leaves sockets in the folder for temporary files, and settings at home.
+        let own = profile.path().to_str().unwrap().to_owned();
+        let envs = ["HOME", "TMPDIR"].map(|name| (name.to_owned(), own.clone()));
         let options = LaunchOptions::default_builder()
+            .process_envs(Some(envs.into()))
             .path(Some(CHROMIUM.into()))
             .sandbox(false)
             .user_data_dir(Some(profile.path().to_owned()))
@@ -380,8 +399,10 @@ impl Visitor {
     }
 
     fn has(&self, selector: &str) -> bool {
-        self.evaluate(&format!("document.querySelector({}) !== null", json!(selector)))
-            == "true"
+        self.evaluate(&format!(
+            "document.querySelector({}) !== null",
+            json!(selector)
+        )) == "true"
     }
 
     fn text(&self, selector: &str) -> String {
@@ -392,7 +413,10 @@ impl Visitor {
     }
 
     fn click(&self, selector: &str) {
-        self.evaluate(&format!("document.querySelector({}).click()", json!(selector)));
+        self.evaluate(&format!(
+            "document.querySelector({}).click()",
+            json!(selector)
+        ));
     }
 
     fn choose(&self, selector: &str, value: &str) {
@@ -512,7 +536,10 @@ fn complaint(event: &Event) -> Option<String> {
         }
         Event::RuntimeExceptionThrown(thrown) => {
             let details = &thrown.params.exception_details;
-            Some(format!("exception: {} {:?}", details.text, details.exception))
+            Some(format!(
+                "exception: {} {:?}",
+                details.text, details.exception
+            ))
         }
         Event::RuntimeConsoleAPICalled(called) => {
             let call = format!("{:?}", called.params.Type);

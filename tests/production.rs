@@ -9,12 +9,24 @@ use std::path::PathBuf;
 fn production() -> (TestEnv, PathBuf) {
     let env = TestEnv::new();
     let origin = env.beside("origin.git");
-    env.git_in(&env.root(), &["init", "--quiet", "--bare", origin.to_str().unwrap()]);
+    env.git_in(
+        &env.root(),
+        &[
+            "init",
+            "--quiet",
+            "--bare",
+            "--initial-branch=main",
+            origin.to_str().unwrap(),
+        ],
+    );
     env.git(&["remote", "add", "origin", origin.to_str().unwrap()]);
     env.git(&["push", "--quiet", "origin", "main"]);
     let exports = env.xtask(&["cloud", "env"]);
     for line in exports.assert_exit(0).stdout.lines() {
-        let (name, value) = line.strip_prefix("export ").and_then(|line| line.split_once('=')).unwrap();
+        let (name, value) = line
+            .strip_prefix("export ")
+            .and_then(|line| line.split_once('='))
+            .unwrap();
         env.set(name, value.trim_matches('\''));
     }
     (env, origin)
@@ -23,32 +35,71 @@ fn production() -> (TestEnv, PathBuf) {
 #[test]
 fn production_is_released_and_recorded_on_the_origin() {
     let (env, origin) = production();
-    env.xtask(&["deploy", "--prod"]).assert_exit(0).assert_says("to production").assert_says("next: cargo xtask status --prod");
+    env.xtask(&["deploy", "--prod"])
+        .assert_exit(0)
+        .assert_says("to production")
+        .assert_says("next: cargo xtask status --prod");
     let cloud = env.cloud();
-    assert_eq!((cloud.site_commit(), cloud.service_commit()), (env.head(), env.head()));
-    let refs = || env.git_in(&origin, &["for-each-ref", "--format=%(refname)", "refs/tandem"]);
-    assert_eq!(refs(), "refs/tandem/production/live", "the lease was given back");
+    assert_eq!(
+        (cloud.site_commit(), cloud.service_commit()),
+        (env.head(), env.head())
+    );
+    let refs = || {
+        env.git_in(
+            &origin,
+            &["for-each-ref", "--format=%(refname)", "refs/tandem"],
+        )
+    };
+    assert_eq!(
+        refs(),
+        "refs/tandem/production/live",
+        "the lease was given back"
+    );
     env.xtask(&["status", "--prod"]).assert_exit(0);
-    env.xtask(&["deploy", "--prod"]).assert_exit(0).assert_says("Nothing to do");
-    env.xtask_with(&["plan", "--exit-code"], &[("TANDEM_ENV", "production")]).assert_exit(0);
+    env.xtask(&["deploy", "--prod"])
+        .assert_exit(0)
+        .assert_says("Nothing to do");
+    env.xtask_with(&["plan", "--exit-code"], &[("TANDEM_ENV", "production")])
+        .assert_exit(0);
 
-    let document = env.xtask(&["migrate", "--prod", "--json"]).assert_exit(0).json();
+    let document = env
+        .xtask(&["migrate", "--prod", "--json"])
+        .assert_exit(0)
+        .json();
     assert_eq!(document["outcome"], "up_to_date");
 
     // The lock is on the origin, so another clone sees it.
-    env.xtask(&["lock", "--prod", "take", "--reason", "stock-taking"]).assert_exit(0);
+    env.xtask(&["lock", "--prod", "take", "--reason", "stock-taking"])
+        .assert_exit(0);
     assert!(refs().contains("refs/tandem/production/lease"));
     let clone = env.beside("clone");
-    env.git_in(&env.root(), &["clone", "--quiet", origin.to_str().unwrap(), clone.to_str().unwrap()]);
-    let mut command = env.command(crate::env::XTASK, &clone);
-    let output = command.env("TANDEM_STATE_DIR", env.beside("clone-state")).args(["lock", "--prod", "status"]).output().unwrap();
-    assert!(String::from_utf8_lossy(&output.stdout).contains("stock-taking"), "{output:?}");
+    env.git_in(
+        &env.root(),
+        &[
+            "clone",
+            "--quiet",
+            origin.to_str().unwrap(),
+            clone.to_str().unwrap(),
+        ],
+    );
+    let state = env.beside("clone-state");
+    let elsewhere = [("TANDEM_STATE_DIR", state.to_str().unwrap())];
+    env.start_in(&clone, &["lock", "--prod", "status"], &elsewhere)
+        .wait()
+        .assert_exit(0)
+        .assert_says("stock-taking");
     env.change_frontend("Second");
-    env.xtask(&["deploy", "--prod"]).assert_exit(3).assert_says("stock-taking");
+    env.git(&["push", "--quiet", "origin", "main"]);
+    env.xtask(&["deploy", "--prod"])
+        .assert_exit(3)
+        .assert_says("stock-taking");
     env.xtask(&["lock", "--prod", "release"]).assert_exit(0);
     env.xtask(&["deploy", "--prod"]).assert_exit(0);
     env.xtask(&["rollback", "--prod"]).assert_exit(0);
-    let log = env.git_in(&origin, &["log", "--format=%s", "refs/tandem/production/live"]);
+    let log = env.git_in(
+        &origin,
+        &["log", "--format=%s", "refs/tandem/production/live"],
+    );
     assert_eq!(log.lines().count(), 3, "{log}");
 }
 
@@ -59,28 +110,56 @@ fn pending_migrations_are_applied_by_the_running_service() {
     // What the service carries and has not applied: its newest migration is taken out of the database by hand.
     let newest = fixture::migrations().pop().unwrap();
     let newest = newest.file_name().unwrap().to_str().unwrap();
-    let database = rusqlite::Connection::open(env.state_dir().join("cloud/disk/data/shop.db")).unwrap();
+    let database =
+        rusqlite::Connection::open(env.state_dir().join("cloud/disk/data/shop.db")).unwrap();
+    database.execute_batch("INSERT INTO revenue (date, amount_minor, currency, created_at) VALUES ('2026-01-02', 100, 'EUR', '2026-01-02T00:00:00Z')").unwrap();
     database.execute_batch("DROP TABLE admin_audit").unwrap();
-    database.execute("DELETE FROM migrations WHERE filename = ?1", [newest]).unwrap();
+    database
+        .execute("DELETE FROM migrations WHERE filename = ?1", [newest])
+        .unwrap();
     drop(database);
 
-    let document = env.xtask(&["migrate", "--prod", "--status", "--json"]).assert_exit(0).json();
-    assert_eq!((&document["outcome"], &document["pending"]), (&"pending".into(), &json!([newest])));
-    env.xtask(&["migrate", "--prod", "--rehearse"]).assert_exit(0).assert_says("1 file(s) ran on a copy of the live schema");
-    let document = env.xtask(&["migrate", "--prod", "--json"]).assert_exit(0).json();
-    assert_eq!((&document["outcome"], &document["applied"]), (&"applied".into(), &json!([newest])));
+    let document = env
+        .xtask(&["migrate", "--prod", "--status", "--json"])
+        .assert_exit(0)
+        .json();
+    assert_eq!(
+        (&document["outcome"], &document["pending"]),
+        (&"pending".into(), &json!([newest]))
+    );
+    env.xtask(&["migrate", "--prod", "--rehearse"])
+        .assert_exit(0)
+        .assert_says("1 file(s) ran on a copy of the live schema");
+    let document = env
+        .xtask(&["migrate", "--prod", "--json"])
+        .assert_exit(0)
+        .json();
+    assert_eq!(
+        (&document["outcome"], &document["applied"]),
+        (&"applied".into(), &json!([newest]))
+    );
     assert!(document["backup"].is_string(), "{document}");
-    assert_eq!(env.xtask(&["migrate", "--prod", "--json"]).assert_exit(0).json()["outcome"], "up_to_date");
+    assert_eq!(
+        env.xtask(&["migrate", "--prod", "--json"])
+            .assert_exit(0)
+            .json()["outcome"],
+        "up_to_date"
+    );
 }
 
 #[test]
 fn only_a_clean_commit_goes_to_production() {
     let (env, _origin) = production();
     let cloud = env.cloud();
-    env.write("frontend/about.html", "<!doctype html>\n<title>Draft</title>\n");
+    env.write(
+        "frontend/about.html",
+        "<!doctype html>\n<title>Draft</title>\n",
+    );
     cloud.forget_requests();
-    env.xtask(&["deploy", "--prod"]).assert_exit(3).assert_says("1 uncommitted change(s): frontend/about.html");
-    assert_eq!(cloud.writes(""), Vec::<String>::new());
+    env.xtask(&["deploy", "--prod"])
+        .assert_exit(3)
+        .assert_says("1 uncommitted change(s): frontend/about.html");
+    assert_eq!(cloud.provider_writes(), Vec::<String>::new());
 }
 
 #[test]
@@ -88,15 +167,29 @@ fn a_wrong_or_missing_credential_is_named() {
     let (env, _origin) = production();
     let wrong = format!("{}{}", "nfp_", "0".repeat(36));
     let output = env.xtask_with(&["deploy", "--prod"], &[("NETLIFY_AUTH_TOKEN", &wrong)]);
-    output.assert_exit(3).assert_says("NETLIFY_AUTH_TOKEN was not accepted").assert_silent_about(&wrong);
+    output
+        .assert_exit(3)
+        .assert_says("NETLIFY_AUTH_TOKEN was not accepted")
+        .assert_silent_about(&wrong);
     let key = format!("{}{}", "rnd_", "0".repeat(28));
     let output = env.xtask_with(&["deploy", "--prod"], &[("RENDER_API_KEY", &key)]);
-    output.assert_exit(3).assert_says("RENDER_API_KEY was not accepted").assert_silent_about(&key);
-    let output = env.xtask_with(&["deploy", "--prod", "--json"], &[("RENDER_API_KEY", ""), ("NETLIFY_AUTH_TOKEN", "")]);
+    output
+        .assert_exit(3)
+        .assert_says("RENDER_API_KEY was not accepted")
+        .assert_silent_about(&key);
+    let output = env.xtask_with(
+        &["deploy", "--prod", "--json"],
+        &[("RENDER_API_KEY", ""), ("NETLIFY_AUTH_TOKEN", "")],
+    );
     let document = output.assert_exit(3).json();
     assert_eq!(document["outcome"], "refused");
-    output.assert_says("NETLIFY_AUTH_TOKEN").assert_says("RENDER_API_KEY");
-    let output = env.xtask_with(&["deploy", "--prod"], &[("RENDER_SERVICE_ID", "srv-00000000000000000000")]);
+    output
+        .assert_says("NETLIFY_AUTH_TOKEN")
+        .assert_says("RENDER_API_KEY");
+    let output = env.xtask_with(
+        &["deploy", "--prod"],
+        &[("RENDER_SERVICE_ID", "srv-00000000000000000000")],
+    );
     output.assert_exit(3).assert_says("RENDER_SERVICE_ID");
 }
 
@@ -106,6 +199,8 @@ fn without_an_origin_production_is_refused() {
     env.git(&["remote", "remove", "origin"]);
     let cloud = env.cloud();
     cloud.forget_requests();
-    env.xtask(&["deploy", "--prod"]).assert_exit(3).assert_says("origin");
-    assert_eq!(cloud.writes(""), Vec::<String>::new());
+    env.xtask(&["deploy", "--prod"])
+        .assert_exit(3)
+        .assert_says("origin");
+    assert_eq!(cloud.provider_writes(), Vec::<String>::new());
 }

@@ -9,13 +9,19 @@ fn assert_refused(env: &TestEnv, says: &str) {
     cloud.forget_requests();
     let output: Output = env.xtask(&["deploy"]);
     output.assert_exit(3).assert_says(says);
-    assert_eq!(cloud.writes(""), Vec::<String>::new());
+    assert_eq!(cloud.provider_writes(), Vec::<String>::new());
 }
 
 #[test]
 fn an_empty_site_is_refused() {
     let env = TestEnv::released();
-    for file in ["_redirects", "about.html", "app.js", "index.html", "style.css"] {
+    for file in [
+        "_redirects",
+        "about.html",
+        "app.js",
+        "index.html",
+        "style.css",
+    ] {
         env.remove(&format!("frontend/{file}"));
     }
     env.write("frontend/.keep", "");

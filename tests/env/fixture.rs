@@ -5,16 +5,27 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// Copies the project and this repository's migrations, which the service carries, into `root`.
-pub(crate) fn copy(root: &Path, broken_database: &Path) {
+/// Copies the project and this repository's migrations, which the service carries, into `root`. The behaviours of the service
+/// that need a file of the test find it by the other two paths.
+pub(crate) fn copy(root: &Path, broken_database: &Path, service_gate: &Path) {
     copy_folder(&repository().join("tests/fixtures/shop"), root);
     fs_err::create_dir(root.join("migrations")).unwrap();
     for file in migrations() {
-        fs_err::copy(&file, root.join("migrations").join(file.file_name().unwrap())).unwrap();
+        fs_err::copy(
+            &file,
+            root.join("migrations").join(file.file_name().unwrap()),
+        )
+        .unwrap();
     }
     let path = root.join("deploy.toml");
     let mut text = fs_err::read_to_string(&path).unwrap();
-    for (mark, value) in [("@BACKEND@", backend()), ("@XTASK@", Path::new(XTASK)), ("@BROKEN_DATABASE@", broken_database)] {
+    let marks = [
+        ("@BACKEND@", backend()),
+        ("@XTASK@", Path::new(XTASK)),
+        ("@BROKEN_DATABASE@", broken_database),
+        ("@SERVICE_GATE@", service_gate),
+    ];
+    for (mark, value) in marks {
         text = text.replace(mark, value.to_str().unwrap());
     }
     fs_err::write(path, text).unwrap();
@@ -28,7 +39,10 @@ pub(crate) fn repository() -> PathBuf {
 /// The service's migrations, in their order.
 pub(crate) fn migrations() -> Vec<PathBuf> {
     let pattern = repository().join("migrations/*.sql");
-    let files: Vec<PathBuf> = glob::glob(pattern.to_str().unwrap()).unwrap().map(Result::unwrap).collect();
+    let files: Vec<PathBuf> = glob::glob(pattern.to_str().unwrap())
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
     assert!(!files.is_empty());
     files
 }
@@ -62,10 +76,21 @@ fn backend() -> &'static Path {
 
 fn build(folder: &Path) {
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.current_dir(repository()).args(["build", "--quiet", "--offline", "--locked", "--package", "backend", "--target-dir"]);
+    cargo.current_dir(repository()).args([
+        "build",
+        "--quiet",
+        "--offline",
+        "--locked",
+        "--package",
+        "backend",
+        "--target-dir",
+    ]);
     cargo.arg(folder.parent().unwrap());
     if folder.ends_with("release") {
         cargo.arg("--release");
     }
-    assert!(cargo.status().unwrap().success(), "the service could not be built");
+    assert!(
+        cargo.status().unwrap().success(),
+        "the service could not be built"
+    );
 }

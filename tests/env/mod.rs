@@ -46,12 +46,19 @@ impl TestEnv {
 
     /// The fixture project as plain files.
     pub(crate) fn without_git() -> Self {
-        let dir = tempfile::Builder::new().prefix("tandem-test-").tempdir().unwrap();
+        let dir = tempfile::Builder::new()
+            .prefix("tandem-test-")
+            .tempdir()
+            .unwrap();
         for folder in ["home", "tmp", "project"] {
             fs_err::create_dir(dir.path().join(folder)).unwrap();
         }
-        let env = Self { dir, vars: Mutex::default(), said: Mutex::default() };
-        fixture::copy(&env.root(), &env.broken_database());
+        let env = Self {
+            dir,
+            vars: Mutex::default(),
+            said: Mutex::default(),
+        };
+        fixture::copy(&env.root(), &env.broken_database(), &env.service_gate());
         env
     }
 
@@ -82,9 +89,17 @@ impl TestEnv {
         self.beside("broken.db")
     }
 
+    /// The file that a service waits for whose behaviour is `waits`.
+    pub(crate) fn service_gate(&self) -> PathBuf {
+        self.beside("service.go")
+    }
+
     /// Sets a variable for all later runs.
     pub(crate) fn set(&self, name: &str, value: impl Into<String>) {
-        self.vars.lock().unwrap_or_else(PoisonError::into_inner).push((name.to_owned(), value.into()));
+        self.vars
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push((name.to_owned(), value.into()));
     }
 
     /// Runs the program to its end.
@@ -97,9 +112,31 @@ impl TestEnv {
         self.start_with(args, vars).wait()
     }
 
+    /// Runs a filter of the program on a text.
+    pub(crate) fn pipe(&self, args: &[&str], input: &str, vars: &[(&str, &str)]) -> Output {
+        let path = self.beside("tmp/input");
+        fs_err::write(&path, input).unwrap();
+        let mut command = self.command(XTASK, &self.root());
+        command
+            .args(args)
+            .envs(vars.iter().copied())
+            .stdin(fs_err::File::open(path).unwrap().into_parts().0);
+        Running::start(self, command, args).wait()
+    }
+
     /// Starts the program.
     pub(crate) fn start_with(&self, args: &[&str], vars: &[(&str, &str)]) -> Running<'_> {
-        let mut command = self.command(XTASK, &self.root());
+        self.start_in(&self.root(), args, vars)
+    }
+
+    /// Starts the program in a folder.
+    pub(crate) fn start_in(
+        &self,
+        folder: &Path,
+        args: &[&str],
+        vars: &[(&str, &str)],
+    ) -> Running<'_> {
+        let mut command = self.command(XTASK, folder);
         command.args(args).envs(vars.iter().copied());
         Running::start(self, command, args)
     }
@@ -118,9 +155,21 @@ impl TestEnv {
             .env("NO_COLOR", "1")
             .env("USER", "tester")
             .env("GIT_CONFIG_NOSYSTEM", "1")
-            .envs([("GIT_AUTHOR_NAME", "tester"), ("GIT_AUTHOR_EMAIL", "tester@localhost")])
-            .envs([("GIT_COMMITTER_NAME", "tester"), ("GIT_COMMITTER_EMAIL", "tester@localhost")])
-            .envs(self.vars.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned())
+            .envs([
+                ("GIT_AUTHOR_NAME", "tester"),
+                ("GIT_AUTHOR_EMAIL", "tester@localhost"),
+            ])
+            .envs([
+                ("GIT_COMMITTER_NAME", "tester"),
+                ("GIT_COMMITTER_EMAIL", "tester@localhost"),
+            ])
+            .envs(
+                self.vars
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .iter()
+                    .cloned(),
+            )
             .stdin(Stdio::null());
         command
     }
@@ -133,7 +182,11 @@ impl TestEnv {
     /// Runs git anywhere and gives what it prints.
     pub(crate) fn git_in(&self, folder: &Path, args: &[&str]) -> String {
         let output = self.command("git", folder).args(args).output().unwrap();
-        assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "git {args:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
@@ -161,7 +214,10 @@ impl TestEnv {
 
     /// Commits a change of the frontend; the text appears on the page about the shop.
     pub(crate) fn change_frontend(&self, text: &str) -> String {
-        self.write("frontend/about.html", &format!("<!doctype html>\n<title>About</title>\n<p>{text}</p>\n"));
+        self.write(
+            "frontend/about.html",
+            &format!("<!doctype html>\n<title>About</title>\n<p>{text}</p>\n"),
+        );
         self.commit(text)
     }
 
@@ -187,7 +243,10 @@ impl TestEnv {
     }
 
     fn remember(&self, output: &Output) {
-        self.said.lock().unwrap_or_else(PoisonError::into_inner).push(output.clone());
+        self.said
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(output.clone());
     }
 }
 
@@ -198,7 +257,10 @@ impl Drop for TestEnv {
             secrecy::check(self, found.as_ref());
         }
         let Some(cloud) = found else { return };
-        let down = self.command(XTASK, &self.root()).args(["cloud", "down"]).output();
+        let down = self
+            .command(XTASK, &self.root())
+            .args(["cloud", "down"])
+            .output();
         if !down.is_ok_and(|output| output.status.success()) {
             cloud.kill();
         }
@@ -212,7 +274,11 @@ pub(crate) fn poll<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
         if let Some(answer) = ask() {
             return answer;
         }
-        assert!(Instant::now() < until, "waited {} s for: {what}", PATIENCE.as_secs());
+        assert!(
+            Instant::now() < until,
+            "waited {} s for: {what}",
+            PATIENCE.as_secs()
+        );
         std::thread::sleep(Duration::from_millis(20));
     }
 }

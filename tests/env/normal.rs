@@ -7,13 +7,23 @@ use std::path::Path;
 /// `text` as it is in every run.
 pub(crate) fn text(text: &str, dir: &Path) -> String {
     let real = fs_err::canonicalize(dir).unwrap_or_else(|_| dir.to_owned());
-    let text = text.replace(&*real.to_string_lossy(), "$DIR").replace(&*dir.to_string_lossy(), "$DIR");
+    let text = text
+        .replace(&*real.to_string_lossy(), "$DIR")
+        .replace(&*dir.to_string_lossy(), "$DIR");
     text.lines().map(|found| line(found) + "\n").collect()
 }
 
 /// A closing summary up to the place where it says what took how long: which chain of steps is the longest differs.
 pub(crate) fn summary(text: &str) -> &str {
     text.split("\ntook ").next().unwrap_or(text).trim_end()
+}
+
+/// A text without the lines that quote what a command or the service wrote: how many there are depends on the machine's speed.
+pub(crate) fn without_output(text: &str) -> String {
+    text.lines()
+        .filter(|line| !line.starts_with("  │"))
+        .map(|line| format!("{line}\n"))
+        .collect()
 }
 
 fn line(text: &str) -> String {
@@ -29,7 +39,11 @@ fn line(text: &str) -> String {
         }
         // Sentences end with a full stop, which belongs to no value.
         let word = rest[..end].trim_end_matches(['.', ':', '-']);
-        let (word, end) = if word.is_empty() { (&rest[..end], end) } else { (word, word.len()) };
+        let (word, end) = if word.is_empty() {
+            (&rest[..end], end)
+        } else {
+            (word, word.len())
+        };
         rest = &rest[end..];
         match known(word) {
             Some(name) => out.push_str(name),
@@ -45,15 +59,28 @@ fn is_word(c: char) -> bool {
 }
 
 fn known(word: &str) -> Option<&'static str> {
-    let hex = |text: &str, len: usize| text.len() == len && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let hex = |text: &str, len: usize| {
+        text.len() == len
+            && text
+                .bytes()
+                .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    };
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     if let Some(port) = word.strip_prefix("127.0.0.1:") {
         return digits(port).then_some("127.0.0.1:PORT");
     }
-    if word.len() > 20 && word.starts_with("20") && word.as_bytes().get(8) == Some(&b'T') && word.contains("Z-") {
+    if word.len() > 20
+        && word.starts_with("20")
+        && word.as_bytes().get(8) == Some(&b'T')
+        && word.contains("Z-")
+    {
         return Some("RUN");
     }
-    if word.starts_with("20") && word.len() >= 16 && word.as_bytes().get(4) == Some(&b'-') && word.contains('T') {
+    if word.starts_with("20")
+        && word.len() >= 16
+        && word.as_bytes().get(4) == Some(&b'-')
+        && word.contains('T')
+    {
         return Some("INSTANT");
     }
     match word {
@@ -70,8 +97,13 @@ fn known(word: &str) -> Option<&'static str> {
 
 /// `0.3 s`, `1 min 02 s`, `12 ms`; anything else stays.
 fn push_duration_or(out: &mut String, word: &str, rest: &mut &str) {
-    let is_number = word.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-    let unit = [" ms", " s", " min"].into_iter().find(|unit| rest.strip_prefix(unit).is_some_and(|after| !after.starts_with(is_word)));
+    let is_number = word
+        .bytes()
+        .all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let unit = [" ms", " s", " min"].into_iter().find(|unit| {
+        rest.strip_prefix(unit)
+            .is_some_and(|after| !after.starts_with(is_word))
+    });
     let Some(unit) = unit.filter(|_| is_number) else {
         out.push_str(word);
         return;

@@ -31,21 +31,28 @@ impl Output {
     /// Fails when `text` is in neither stream.
     #[track_caller]
     pub(crate) fn assert_says(&self, text: &str) -> &Self {
-        assert!(self.stdout.contains(text) || self.stderr.contains(text), "nothing says {text:?}\n{self}");
+        assert!(
+            self.stdout.contains(text) || self.stderr.contains(text),
+            "nothing says {text:?}\n{self}"
+        );
         self
     }
 
     /// Fails when `text` is in one of the streams.
     #[track_caller]
     pub(crate) fn assert_silent_about(&self, text: &str) -> &Self {
-        assert!(!self.stdout.contains(text) && !self.stderr.contains(text), "something says {text:?}\n{self}");
+        assert!(
+            !self.stdout.contains(text) && !self.stderr.contains(text),
+            "something says {text:?}\n{self}"
+        );
         self
     }
 
     /// Standard output, which must be exactly one JSON document.
     #[track_caller]
     pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("standard output is no JSON document: {error}\n{self}"))
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("standard output is no JSON document: {error}\n{self}"))
     }
 
     /// Standard output without what differs from run to run.
@@ -61,7 +68,17 @@ impl Output {
 
 impl std::fmt::Display for Output {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { args, code, stdout, stderr, .. } = self;
-        write!(f, "xtask {} ended with {code:?}\n--- stdout\n{stdout}--- stderr\n{stderr}---", args.join(" "))
+        let Self {
+            args,
+            code,
+            stdout,
+            stderr,
+            ..
+        } = self;
+        write!(
+            f,
+            "xtask {} ended with {code:?}\n--- stdout\n{stdout}--- stderr\n{stderr}---",
+            args.join(" ")
+        )
     }
 }

@@ -22,15 +22,24 @@ impl<'e> Running<'e> {
         let stream = || NamedTempFile::new_in(env.beside("tmp")).unwrap();
         let streams = [stream(), stream()];
         let [stdout, stderr] = &streams;
-        command.stdout(stdout.reopen().unwrap()).stderr(stderr.reopen().unwrap());
+        command
+            .stdout(stdout.reopen().unwrap())
+            .stderr(stderr.reopen().unwrap());
         let child = command.spawn().unwrap();
-        Self { env, child, args: args.iter().map(|arg| (*arg).to_owned()).collect(), streams }
+        Self {
+            env,
+            child,
+            args: args.iter().map(|arg| (*arg).to_owned()).collect(),
+            streams,
+        }
     }
 
     /// Waits for the end.
     pub(crate) fn wait(mut self) -> Output {
         let args = self.args.join(" ");
-        let status = poll(&format!("the end of: xtask {args}"), || self.child.try_wait().unwrap());
+        let status = poll(&format!("the end of: xtask {args}"), || {
+            self.child.try_wait().unwrap()
+        });
         let read = |stream: &NamedTempFile| fs_err::read_to_string(stream.path()).unwrap();
         let output = Output {
             args: self.args.clone(),
@@ -43,6 +52,11 @@ impl<'e> Running<'e> {
         output
     }
 
+    /// Whether it has ended.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     /// Standard error so far.
     pub(crate) fn stderr_so_far(&self) -> String {
         fs_err::read_to_string(self.streams[1].path()).unwrap()
@@ -50,6 +64,7 @@ impl<'e> Running<'e> {
 
     /// Sends a signal to the program alone.
     pub(crate) fn signal(&self, signal: Signal) {
+        // Unreaped, an ended child can still be sent signals.
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 }
@@ -71,12 +86,19 @@ pub(crate) struct Gate {
 impl Gate {
     /// A gate for one run of the fixture's check.
     pub(crate) fn new(env: &TestEnv, name: &str) -> Self {
-        Self { started: env.beside(&format!("{name}.started")), go: env.beside(&format!("{name}.go")) }
+        Self {
+            started: env.beside(&format!("{name}.started")),
+            go: env.beside(&format!("{name}.go")),
+        }
     }
 
     /// The variables that make the check wait at this gate.
     pub(crate) fn vars(&self) -> [(&str, &str); 3] {
-        [("CHECK", "wait"), ("CHECK_STARTED", self.started.to_str().unwrap()), ("CHECK_GO", self.go.to_str().unwrap())]
+        [
+            ("CHECK", "wait"),
+            ("CHECK_STARTED", self.started.to_str().unwrap()),
+            ("CHECK_GO", self.go.to_str().unwrap()),
+        ]
     }
 
     /// Waits until the check runs.

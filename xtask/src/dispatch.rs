@@ -30,7 +30,16 @@ struct Inner {
 impl Dispatcher {
     /// A dispatcher for no run yet: events before [`Dispatcher::attach`] are shown and not kept.
     pub fn new(sinks: Vec<Box<dyn Sink>>, redactor: Arc<RwLock<Redactor>>) -> Self {
-        Self { inner: Mutex::new(Inner { run: None, seq: 0, state: RunState::default(), sinks, journal_failure: None }), redactor }
+        Self {
+            inner: Mutex::new(Inner {
+                run: None,
+                seq: 0,
+                state: RunState::default(),
+                sinks,
+                journal_failure: None,
+            }),
+            redactor,
+        }
     }
 
     /// From now on events belong to `run`; `earlier` are those that it already has.
@@ -45,12 +54,23 @@ impl Dispatcher {
     pub fn emit(&self, journal: &Journal, at_ms: i64, elapsed_ms: u64, kind: EventKind) {
         let kind = self.clean(kind);
         let mut inner = self.lock();
-        let Inner { run, seq, state, sinks, journal_failure } = &mut *inner;
+        let Inner {
+            run,
+            seq,
+            state,
+            sinks,
+            journal_failure,
+        } = &mut *inner;
         let durable = kind.is_durable();
         if durable {
             *seq += 1;
         }
-        let event = Event { seq: *seq, at_ms, elapsed_ms, kind };
+        let event = Event {
+            seq: *seq,
+            at_ms,
+            elapsed_ms,
+            kind,
+        };
         if let (true, Some(run)) = (durable, run.as_ref())
             && let Err(error) = journal.append(run, &event)
         {
@@ -74,9 +94,21 @@ impl Dispatcher {
 
     /// Takes registered credentials out of an event, so that no sink has to.
     fn clean(&self, kind: EventKind) -> EventKind {
-        let Ok(text) = serde_json::to_string(&kind) else { return kind };
-        let clean = self.redactor.read().unwrap_or_else(PoisonError::into_inner).redact(&text);
-        if clean == text { kind } else { serde_json::from_str(&clean).unwrap_or(EventKind::Note { text: "an event that held a credential was left out".to_owned() }) }
+        let Ok(text) = serde_json::to_string(&kind) else {
+            return kind;
+        };
+        let clean = self
+            .redactor
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .redact(&text);
+        if clean == text {
+            kind
+        } else {
+            serde_json::from_str(&clean).unwrap_or(EventKind::Note {
+                text: "an event that held a credential was left out".to_owned(),
+            })
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

@@ -101,9 +101,12 @@ impl Step {
             Self::Checks | Self::FrontendBuild | Self::BackendRehearse => &[Self::Preflight],
             Self::FrontendUpload => &[Self::FrontendBuild, Self::Preflight],
             Self::FrontendPermalink => &[Self::FrontendUpload],
-            Self::BackendDeploy => {
-                &[Self::Checks, Self::FrontendPermalink, Self::BackendRehearse, Self::Preflight]
-            }
+            Self::BackendDeploy => &[
+                Self::Checks,
+                Self::FrontendPermalink,
+                Self::BackendRehearse,
+                Self::Preflight,
+            ],
             Self::BackendSchema => &[Self::BackendDeploy],
             Self::BackendIdentity => &[Self::BackendSchema, Self::BackendDeploy],
             Self::FrontendPublish => {

@@ -31,7 +31,11 @@ pub struct Verdict {
 
 impl Verdict {
     fn new(exit: Exit, reason: impl Into<String>) -> Self {
-        Self { exit, reason: reason.into(), release: None }
+        Self {
+            exit,
+            reason: reason.into(),
+            release: None,
+        }
     }
 
     /// The run was asked to stop: nothing more is begun, undoing included. What is left is for `--resume` and `--abort`.
@@ -52,7 +56,11 @@ impl Verdict {
 
 /// The exit code that names the signal.
 pub fn cancelled_exit(cancelled: Cancelled) -> Exit {
-    if cancelled.0 == Signal::Interrupt { Exit::Interrupted } else { Exit::Terminated }
+    if cancelled.0 == Signal::Interrupt {
+        Exit::Interrupted
+    } else {
+        Exit::Terminated
+    }
 }
 
 /// What this run left live, by half.
@@ -73,14 +81,21 @@ fn release(job: &Job<'_>) -> Result<Verdict, Verdict> {
     let draft = prepare::prepare(job)?;
     gate(job, 1, "everything is prepared and every check passed")?;
     prepare::remember_gate_1(job)?;
-    let backend = if job.plan.runs(Lane::Backend) { Some(backend::release(job)?) } else { None };
+    let backend = if job.plan.runs(Lane::Backend) {
+        Some(backend::release(job)?)
+    } else {
+        None
+    };
     if let (Some(_), Some(_)) = (&backend, &draft) {
         gate(job, 2, "the backend is live, migrated and ours")?;
     }
     if let Some(draft) = &draft {
         frontend::release(job, draft, backend.is_some())?;
     }
-    let halves = Halves { backend, frontend: draft };
+    let halves = Halves {
+        backend,
+        frontend: draft,
+    };
     bake::bake(job, &halves)?;
     finalise::finalise(job, &halves)
 }
@@ -89,13 +104,25 @@ fn release(job: &Job<'_>) -> Result<Verdict, Verdict> {
 fn gate(job: &Job<'_>, number: u8, because: &str) -> Result<(), Verdict> {
     if let Err(error) = job.lease.renew(job.world) {
         let because = format!("{error:#}");
-        job.world.emit(EventKind::Gate { number, passed: false, because: because.clone() });
+        job.world.emit(EventKind::Gate {
+            number,
+            passed: false,
+            because: because.clone(),
+        });
         return Err(Verdict::new(Exit::Unknown, because));
     }
-    job.world.emit(EventKind::Gate { number, passed: true, because: because.to_owned() });
+    job.world.emit(EventKind::Gate {
+        number,
+        passed: true,
+        because: because.to_owned(),
+    });
     Ok(())
 }
 
 fn close_gate(job: &Job<'_>, number: u8, because: &str) {
-    job.world.emit(EventKind::Gate { number, passed: false, because: because.to_owned() });
+    job.world.emit(EventKind::Gate {
+        number,
+        passed: false,
+        because: because.to_owned(),
+    });
 }

@@ -1,7 +1,7 @@
 //! The reading half of preflight: providers, live record and live schema become plain values, once.
 
 use crate::changes::manifest::{Change, Manifest};
-use crate::config::Config;
+use crate::config::{Config, Publish};
 use crate::http::ApiError;
 use crate::ids::{Commit, DeployId, Lane};
 use crate::job::{Baseline, LaneError};
@@ -9,7 +9,7 @@ use crate::live::{self, Live};
 use crate::netlify::Site;
 use crate::plan::{Facts, Pending, Plan};
 use crate::render::{Deploy, DeployStatus, ServiceInfo};
-use crate::run::Session;
+use crate::run::{Options, Session};
 use crate::service::{AdminState, Service};
 use migrate::{MigrationFile, Migrator};
 use std::collections::{BTreeMap, BTreeSet};
@@ -155,6 +155,9 @@ fn running(session: &Session<'_>) -> (Option<AdminState>, Option<Commit>) {
 
 /// Which of the commit's migrations the live database lacks, and whether what is live now can run on them.
 fn pending(session: &Session<'_>, state: Option<&AdminState>, live: Option<&Live>, backend_is_live: bool) -> Result<Vec<Pending>, LaneError> {
+    if session.config.backend.migrations.is_none() {
+        return Ok(Vec::new());
+    }
     let files = &session.source.migrations;
     let applied: BTreeSet<String> = match state {
         Some(state) => {
@@ -185,7 +188,7 @@ pub fn migration_names(config: &Config, backend: Option<&Manifest>) -> BTreeSet<
 }
 
 /// An applied file must not change afterwards, and must still be there.
-fn compare_checksums(files: &[MigrationFile], state: &AdminState) -> Result<(), LaneError> {
+pub(crate) fn compare_checksums(files: &[MigrationFile], state: &AdminState) -> Result<(), LaneError> {
     for row in &state.history {
         let Some(file) = files.iter().find(|file| file.name == row.filename) else {
             return Err(LaneError::Refused(format!(
@@ -208,12 +211,18 @@ fn compare_checksums(files: &[MigrationFile], state: &AdminState) -> Result<(), 
 ///
 /// # Errors
 /// When the release must not be made.
-pub fn may_release(session: &Session<'_>, observed: &Observed, planned: &Plan) -> Result<(), LaneError> {
+pub fn may_release(session: &Session<'_>, options: &Options, observed: &Observed, planned: &Plan) -> Result<(), LaneError> {
     let source = session.source;
+    if !session.target.is_local && !options.asked.force {
+        forwards(session, observed)?;
+    }
     if session.target.policy.require_clean && (!source.dirty.is_empty() || !source.versioned) {
         let first: Vec<&str> = source.dirty.iter().take(5).map(String::as_str).collect();
         let what = if source.versioned { format!("{} uncommitted change(s): {}", source.dirty.len(), first.join(", ")) } else { "this folder is no git repository".to_owned() };
         return Err(LaneError::Refused(format!("{what}; {} releases commits only (hint: commit and push first)", session.target.name)));
+    }
+    if let Some(branches) = &source.remote_branches {
+        pushed(session, branches)?;
     }
     if planned.runs(Lane::Backend) {
         if observed.service.is_suspended() {
@@ -223,10 +232,62 @@ pub fn may_release(session: &Session<'_>, observed: &Observed, planned: &Plan) -
             warn(session, "the service also deploys on every push: two deploys per release, and an auto-deploy can undo a rollback (hint: turn auto-deploy off)");
         }
     }
-    if planned.runs(Lane::Frontend) && observed.site.is_locked() {
-        warn(session, "publishing is locked on the site; restoring our deploy publishes it all the same");
+    if planned.runs(Lane::Frontend) {
+        may_publish(session, observed)?;
     }
     Ok(())
+}
+
+/// How the site publishes must fit how deploy.toml says that it does.
+fn may_publish(session: &Session<'_>, observed: &Observed) -> Result<(), LaneError> {
+    match (session.target.policy.publish, observed.site.is_locked()) {
+        // Without the lock the upload itself would be public, before the backend is.
+        (Publish::Locked, false) if observed.site.published_id().is_some() => Err(LaneError::Refused(
+            "deploy.toml says `publish = \"locked\"`, but publishing is not locked on the site: the upload itself would go public \
+             (hint: lock the published deploy at the provider, or say `publish = \"draft-restore\"`)"
+                .to_owned(),
+        )),
+        (Publish::Locked, false) => Err(LaneError::Refused(
+            "`publish = \"locked\"` needs a published deploy to lock, and the site has none yet (hint: make the first release with `publish = \"draft-restore\"`)".to_owned(),
+        )),
+        (Publish::DraftRestore, true) => {
+            warn(session, "publishing is locked on the site; restoring our deploy publishes it all the same");
+            Ok(())
+        }
+        (Publish::Locked, true) | (Publish::DraftRestore, false) => Ok(()),
+    }
+}
+
+/// A run that waited, or was started late, must not put an older commit over a newer one that contains it.
+fn forwards(session: &Session<'_>, observed: &Observed) -> Result<(), LaneError> {
+    let Some(live) = &observed.facts.live else { return Ok(()) };
+    let (ours, theirs) = (&session.source.commit, &live.record.commit);
+    if ours == theirs || (session.is_ancestor)(ours, theirs) != Some(true) {
+        return Ok(());
+    }
+    Err(LaneError::Superseded(format!(
+        "release {} of {} is live and contains {} (hint: `rollback` brings an earlier release back; --force releases the older commit all the same)",
+        live.record.release,
+        theirs.short(),
+        ours.short()
+    )))
+}
+
+/// The provider builds from the origin, and the environment may be kept for one branch.
+fn pushed(session: &Session<'_>, branches: &[String]) -> Result<(), LaneError> {
+    let (name, commit) = (&session.target.name, session.source.commit.short());
+    if branches.is_empty() {
+        return Err(LaneError::Refused(format!("no branch of a remote holds commit {commit}, so the provider cannot build it (hint: `git push`, or `git fetch` if it was pushed elsewhere)")));
+    }
+    let Some(wanted) = &session.target.policy.branch else { return Ok(()) };
+    // `origin/main`: the remote's name ends at the first slash.
+    if branches.iter().any(|branch| branch.split_once('/').is_some_and(|(_, name)| name == wanted)) {
+        return Ok(());
+    }
+    Err(LaneError::Refused(format!(
+        "{name} is kept for the branch '{wanted}', and commit {commit} is only on {} (hint: merge it first; `branch` in deploy.toml says so)",
+        branches.join(", ")
+    )))
 }
 
 fn warn(session: &Session<'_>, text: &str) {

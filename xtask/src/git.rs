@@ -6,7 +6,7 @@
 use crate::ids::{Commit, Oid};
 use anyhow::{Context as _, Result, bail};
 use std::path::{Path, PathBuf};
-use xshell::{Shell, cmd};
+use xshell::{Cmd, Shell, cmd};
 
 /// Whoever snapshots the same tree on the same parent gets the same commit.
 const SNAPSHOT_IDENTITY: [(&str, &str); 6] = [
@@ -17,6 +17,28 @@ const SNAPSHOT_IDENTITY: [(&str, &str); 6] = [
     ("GIT_COMMITTER_EMAIL", "tandem@localhost"),
     ("GIT_COMMITTER_DATE", "2000-01-01T00:00:00Z"),
 ];
+
+/// What tells git of another repository or index than the one on the command line (`git rev-parse --local-env-vars`, less the
+/// configuration).
+const REPOSITORY_VARIABLES: [&str; 14] = [
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_COMMON_DIR",
+    "GIT_NAMESPACE",
+    "GIT_PREFIX",
+    "GIT_SHALLOW_FILE",
+    "GIT_GRAFT_FILE",
+    "GIT_REPLACE_REF_BASE",
+    "GIT_NO_REPLACE_OBJECTS",
+    "GIT_IMPLICIT_WORK_TREE",
+    "GIT_CONFIG",
+];
+
+/// The file for credentials never becomes part of a snapshot, whatever the project's .gitignore says.
+const NO_CREDENTIALS: &str = ":(top,exclude,glob)**/.env.deploy";
 
 /// One file of a tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,38 +65,101 @@ pub struct Source {
 }
 
 /// The user's repository, when there is one, and the private one.
-#[derive(Debug)]
 pub struct Git {
     root: PathBuf,
     private: PathBuf,
     /// The user's object folder; `None` without a repository.
     objects: Option<PathBuf>,
+    /// Variables that git must not see.
+    withheld: Vec<String>,
+    /// A setting for calls to remotes; it may hold a credential.
+    remote_config: Option<(String, String)>,
+}
+
+impl std::fmt::Debug for Git {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Git").field("root", &self.root).field("private", &self.private).finish_non_exhaustive()
+    }
 }
 
 impl Git {
-    /// Looks at `root` and makes the private repository below `state_dir` when it is missing.
+    /// Looks at `root` and makes the private repository below `state_dir` when it is missing. `withheld` are variables of this
+    /// process that git and what it starts must not see.
     ///
     /// # Errors
-    /// When git is missing or the private repository cannot be made.
-    pub fn open(root: &Path, state_dir: &Path) -> Result<Self> {
-        let shell = Shell::new()?;
-        let objects = cmd!(shell, "git -C {root} rev-parse --path-format=absolute --git-path objects")
-            .ignore_stderr()
-            .ignore_status()
-            .quiet()
-            .read()
-            .context("run git (hint: git must be installed and on the PATH)")?;
-        let toplevel = cmd!(shell, "git -C {root} rev-parse --show-toplevel").ignore_stderr().ignore_status().quiet().read()?;
-        // A repository further up that merely contains this folder (a home directory under git, say) is not ours.
-        let ours = !toplevel.is_empty()
-            && fs_err::canonicalize(&toplevel).ok() == fs_err::canonicalize(root).ok();
-        let git = Self {
+    /// When git is missing, when it refuses the repository, or when the private one cannot be made.
+    pub fn open(root: &Path, state_dir: &Path, withheld: &[String]) -> Result<Self> {
+        let mut git = Self {
             root: root.to_owned(),
             private: state_dir.join("repo.git"),
-            objects: ours.then(|| PathBuf::from(objects)),
+            objects: None,
+            withheld: withheld.to_vec(),
+            remote_config: None,
         };
+        match git.repository()? {
+            Some((toplevel, objects)) if fs_err::canonicalize(&toplevel)? == fs_err::canonicalize(root)? => git.objects = Some(objects),
+            // A repository further up that merely contains this folder (a home directory under git, say) is not ours.
+            Some(_) | None => {}
+        }
         git.ensure_private()?;
         Ok(git)
+    }
+
+    /// The repository that the root is in: its top folder and its objects.
+    fn repository(&self) -> Result<Option<(PathBuf, PathBuf)>> {
+        let root = &self.root;
+        let shell = Shell::new()?;
+        let output = self
+            .clean(cmd!(shell, "git -C {root} rev-parse --path-format=absolute --show-toplevel --git-path objects"))
+            .env("LC_ALL", "C")
+            .ignore_status()
+            .quiet()
+            .output()
+            .context("run git (hint: git must be installed and on the PATH)")?;
+        if output.status.success() {
+            let said = String::from_utf8_lossy(&output.stdout).into_owned();
+            let mut lines = said.lines().map(PathBuf::from);
+            return Ok(lines.next().zip(lines.next()));
+        }
+        let said = String::from_utf8_lossy(&output.stderr);
+        if said.contains("not a git repository") {
+            return Ok(None);
+        }
+        // Anything else is the user's to settle: a folder that belongs to somebody else must not be taken for one without git.
+        bail!("git refuses {}: {}", root.display(), said.trim())
+    }
+
+    /// A git command that hears only of the repository it is told of, and sees no credential. Hooks run with variables that name
+    /// another index or repository; `GIT_CONFIG_*` stays, because CI hands its authentication over in it.
+    fn clean<'c>(&self, command: Cmd<'c>) -> Cmd<'c> {
+        let named = REPOSITORY_VARIABLES.into_iter().map(str::to_owned).chain(self.withheld.iter().cloned());
+        named.fold(command, |command, name| command.env_remove(name))
+    }
+
+    /// From now on calls to a remote carry this git setting (name and value), handed over in the environment only.
+    pub fn authenticate(&mut self, name: String, value: String) {
+        self.remote_config = Some((name, value));
+    }
+
+    /// The address of a remote.
+    ///
+    /// # Errors
+    /// When there is no such remote.
+    pub fn remote_url(&self, remote: &str) -> Result<String> {
+        Ok(text(&self.user_git(&["remote", "get-url", remote], b"")?))
+    }
+
+    /// Runs git in the user's repository on a remote, authenticated.
+    ///
+    /// # Errors
+    /// When git fails; its own words are part of the error.
+    pub fn remote_git(&self, args: &[&str]) -> Result<Vec<u8>> {
+        let shell = Shell::new()?;
+        let command = self.user_command(&shell, args)?;
+        run(match &self.remote_config {
+            Some((name, value)) => command.env("GIT_CONFIG_COUNT", "1").env("GIT_CONFIG_KEY_0", name).env("GIT_CONFIG_VALUE_0", value),
+            None => command,
+        }, b"")
     }
 
     /// The bare repository in which every released commit can be found.
@@ -95,7 +180,7 @@ impl Git {
         }
         let private = &self.private;
         let shell = Shell::new()?;
-        cmd!(shell, "git init --quiet --bare {private}").quiet().run().context("make the private repository")?;
+        self.clean(cmd!(shell, "git init --quiet --bare {private}")).quiet().run().context("make the private repository")?;
         fs_err::create_dir_all(self.private.join("objects/info"))?;
         fs_err::write(&alternates, wanted)?;
         Ok(())
@@ -108,7 +193,7 @@ impl Git {
     pub fn private_git(&self, args: &[&str], stdin: &[u8]) -> Result<Vec<u8>> {
         let dir = &self.private;
         let shell = Shell::new()?;
-        run(cmd!(shell, "git --git-dir={dir} {args...}").envs(SNAPSHOT_IDENTITY), stdin)
+        run(self.clean(cmd!(shell, "git --git-dir={dir} {args...}")).envs(SNAPSHOT_IDENTITY), stdin)
     }
 
     /// Runs git in the user's repository; new objects it makes or fetches land in the private one.
@@ -116,15 +201,20 @@ impl Git {
     /// # Errors
     /// When git fails; its own words are part of the error.
     pub fn user_git(&self, args: &[&str], stdin: &[u8]) -> Result<Vec<u8>> {
+        let shell = Shell::new()?;
+        run(self.user_command(&shell, args)?, stdin)
+    }
+
+    fn user_command<'s>(&self, shell: &'s Shell, args: &[&str]) -> Result<Cmd<'s>> {
         let Some(objects) = &self.objects else { bail!("{} is not a git repository", self.root.display()) };
         let root = &self.root;
-        let shell = Shell::new()?;
-        let command = cmd!(shell, "git -C {root} {args...}")
+        let command = self
+            .clean(cmd!(shell, "git -C {root} {args...}"))
             .env("GIT_TERMINAL_PROMPT", "0")
             .env("GIT_OBJECT_DIRECTORY", self.private.join("objects"))
             .env("GIT_ALTERNATE_OBJECT_DIRECTORIES", objects)
             .envs(SNAPSHOT_IDENTITY);
-        run(command, stdin)
+        Ok(command)
     }
 
     /// HEAD, or `None` before the first commit and without a repository.
@@ -139,7 +229,7 @@ impl Git {
     /// When git fails.
     pub fn source(&self) -> Result<Source> {
         let Some(head) = self.head() else { return self.snapshot(None, Vec::new()) };
-        let status = self.user_git(&["--no-optional-locks", "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all"], b"")?;
+        let status = self.user_git(&["--no-optional-locks", "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--", ":/", NO_CREDENTIALS], b"")?;
         let dirty: Vec<String> =
             status.split(|byte| *byte == 0).filter_map(|line| line.get(3..)).map(|path| String::from_utf8_lossy(path).into_owned()).collect();
         if dirty.is_empty() {
@@ -161,6 +251,7 @@ impl Git {
     fn snapshot_with(&self, index: &Path, head: Option<&Commit>) -> Result<Commit> {
         let root = &self.root;
         let shell = Shell::new()?;
+        shell.change_dir(root);
         let git_dir = match &self.objects {
             Some(_) => PathBuf::from(text(&self.user_git(&["rev-parse", "--absolute-git-dir"], b"")?)),
             None => self.private.clone(),
@@ -169,7 +260,8 @@ impl Git {
         if self.objects.is_some() && git_dir.join("index").exists() {
             fs_err::copy(git_dir.join("index"), index)?;
         }
-        let add = cmd!(shell, "git --git-dir={git_dir} --work-tree={root} add --all -- :/")
+        let add = self
+            .clean(cmd!(shell, "git --git-dir={git_dir} --work-tree={root} add --all -- :/ {NO_CREDENTIALS}"))
             .env("GIT_INDEX_FILE", index)
             .env("GIT_OBJECT_DIRECTORY", self.private.join("objects"));
         let add = match &self.objects {
@@ -177,7 +269,8 @@ impl Git {
             None => add,
         };
         run(add, b"")?;
-        let write = cmd!(shell, "git write-tree")
+        let write = self
+            .clean(cmd!(shell, "git write-tree"))
             .env("GIT_DIR", &self.private)
             .env("GIT_INDEX_FILE", index);
         let tree = text(&run(write, b"")?);
@@ -211,21 +304,29 @@ impl Git {
     }
 
     /// Whether `old` is reachable from `new`; `None` when the history at hand does not tell (a shallow clone).
-    pub fn is_ancestor(&self, old: &Commit, new: &Commit) -> Option<bool> {
+    ///
+    /// # Errors
+    /// When git cannot be run.
+    pub fn is_ancestor(&self, old: &Commit, new: &Commit) -> Result<Option<bool>> {
         let dir = &self.private;
         let (old, new) = (old.as_str(), new.as_str());
-        let shell = Shell::new().ok()?;
-        let output = cmd!(shell, "git --git-dir={dir} merge-base --is-ancestor {old} {new}").ignore_status().quiet().output().ok()?;
-        match output.status.code() {
+        let shell = Shell::new()?;
+        let command = cmd!(shell, "git --git-dir={dir} merge-base --is-ancestor {old} {new}");
+        let output = self.clean(command).ignore_status().quiet().output().context("run git")?;
+        Ok(match output.status.code() {
             Some(0) => Some(true),
             Some(1) => Some(false),
             _ => None,
-        }
+        })
     }
 
-    /// Whether some branch of `origin` holds the commit, as far as the last fetch tells.
-    pub fn is_pushed(&self, commit: &Commit) -> bool {
-        self.user_git(&["branch", "--remotes", "--contains", commit.as_str(), "--format=%(refname)"], b"").is_ok_and(|refs| !refs.is_empty())
+    /// The branches of remotes that hold the commit, as far as the last fetch tells: `origin/main`, …
+    ///
+    /// # Errors
+    /// When git fails.
+    pub fn remote_branches(&self, commit: &Commit) -> Result<Vec<String>> {
+        let listing = self.user_git(&["for-each-ref", "--contains", commit.as_str(), "--format=%(refname:lstrip=2)", "refs/remotes"], b"")?;
+        Ok(String::from_utf8_lossy(&listing).lines().filter(|name| !name.ends_with("/HEAD")).map(str::to_owned).collect())
     }
 }
 

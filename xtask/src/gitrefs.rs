@@ -29,7 +29,7 @@ impl GitRefs<'_> {
         let listing = match &self.place {
             Place::Private => self.git.private_git(&["for-each-ref", "--format=%(objectname)", name], b"")?,
             Place::Remote(remote) => {
-                self.git.user_git(&["ls-remote", remote, name], b"").with_context(|| format!("read {name} from the remote '{remote}'"))?
+                self.git.remote_git(&["ls-remote", remote, name]).with_context(|| format!("read {name} from the remote '{remote}'"))?
             }
         };
         let listing = String::from_utf8_lossy(&listing);
@@ -40,7 +40,7 @@ impl GitRefs<'_> {
     fn fetch(&self, name: &str) -> Result<()> {
         if let Place::Remote(remote) = &self.place {
             self.git
-                .user_git(&["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-gc", remote, name], b"")
+                .remote_git(&["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-gc", remote, name])
                 .with_context(|| format!("fetch {name} from the remote '{remote}'"))?;
         }
         Ok(())
@@ -95,7 +95,7 @@ impl GitRefs<'_> {
             Place::Remote(remote) => {
                 let lease = format!("--force-with-lease={name}:{old}");
                 let refspec = format!("{}:{name}", new.map_or("", Oid::as_str));
-                self.git.user_git(&["push", "--quiet", "--no-verify", &lease, remote, &refspec], b"")
+                self.git.remote_git(&["push", "--quiet", "--no-verify", &lease, remote, &refspec])
             }
         };
         let found = self.resolve(name);
@@ -114,10 +114,10 @@ impl GitRefs<'_> {
 
 impl Refs for GitRefs<'_> {
     fn read(&self, name: &str) -> Result<Option<RefValue>> {
-        let Some(oid) = self.resolve(name)? else { return Ok(None) };
-        self.fetch(name)?;
-        let files = self.files_of(&oid).with_context(|| format!("read what {name} holds"))?;
-        Ok(Some(RefValue { oid, files }))
+        self.settled(name, |oid| {
+            let files = self.files_of(oid).with_context(|| format!("read what {name} holds"))?;
+            Ok(RefValue { oid: oid.clone(), files })
+        })
     }
 
     fn swap(&self, name: &str, expected: Option<&Oid>, files: &Files, parent: bool, message: &str) -> Result<Swap> {
@@ -130,8 +130,27 @@ impl Refs for GitRefs<'_> {
     }
 
     fn log(&self, name: &str, limit: usize) -> Result<Vec<RefValue>> {
-        let Some(tip) = self.resolve(name)? else { return Ok(Vec::new()) };
-        self.fetch(name)?;
+        let listed = self.settled(name, |tip| self.log_from(tip, limit))?;
+        Ok(listed.unwrap_or_default())
+    }
+}
+
+impl GitRefs<'_> {
+    /// Reads what a ref points to. Between asking where it points and fetching it another run may move or remove it: then it is asked anew.
+    fn settled<T>(&self, name: &str, read: impl Fn(&Oid) -> Result<T>) -> Result<Option<T>> {
+        const TRIES: u32 = 4;
+        let mut tried = 1;
+        loop {
+            let Some(oid) = self.resolve(name)? else { return Ok(None) };
+            match self.fetch(name).and_then(|()| read(&oid)) {
+                Ok(value) => return Ok(Some(value)),
+                Err(error) if tried == TRIES => return Err(error),
+                Err(_) => tried += 1,
+            }
+        }
+    }
+
+    fn log_from(&self, tip: &Oid, limit: usize) -> Result<Vec<RefValue>> {
         let count = format!("--max-count={limit}");
         let listing = self.git.private_git(&["rev-list", "--first-parent", &count, tip.as_str()], b"")?;
         String::from_utf8_lossy(&listing)

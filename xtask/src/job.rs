@@ -169,7 +169,11 @@ impl Job<'_> {
     ///
     /// # Errors
     /// Those of the body.
-    pub fn step<T>(&self, step: Step, body: impl FnOnce() -> Result<(T, String), LaneError>) -> Result<T, LaneError> {
+    pub fn step<T>(
+        &self,
+        step: Step,
+        body: impl FnOnce() -> Result<(T, String), LaneError>,
+    ) -> Result<T, LaneError> {
         if let Some(cancelled) = self.world.cancelled() {
             return Err(cancelled.into());
         }
@@ -180,16 +184,32 @@ impl Job<'_> {
     ///
     /// # Errors
     /// Those of the body.
-    pub fn undo_step<T>(&self, step: Step, body: impl FnOnce() -> Result<(T, String), LaneError>) -> Result<T, LaneError> {
+    pub fn undo_step<T>(
+        &self,
+        step: Step,
+        body: impl FnOnce() -> Result<(T, String), LaneError>,
+    ) -> Result<T, LaneError> {
         self.world.emit(EventKind::StepStarted { step });
         match body() {
             Ok((value, detail)) => {
-                self.world.emit(EventKind::StepFinished { step, end: StepEnd::Ok, detail });
+                self.world.emit(EventKind::StepFinished {
+                    step,
+                    end: StepEnd::Ok,
+                    detail,
+                });
                 Ok(value)
             }
             Err(error) => {
-                let end = if matches!(error, LaneError::Cancelled(_)) { StepEnd::Cancelled } else { StepEnd::Failed };
-                self.world.emit(EventKind::StepFinished { step, end, detail: error.to_string() });
+                let end = if matches!(error, LaneError::Cancelled(_)) {
+                    StepEnd::Cancelled
+                } else {
+                    StepEnd::Failed
+                };
+                self.world.emit(EventKind::StepFinished {
+                    step,
+                    end,
+                    detail: error.to_string(),
+                });
                 Err(error)
             }
         }
@@ -197,12 +217,26 @@ impl Job<'_> {
 
     /// Says how far a step is.
     pub fn progress(&self, step: Step, text: impl Into<String>) {
-        self.world.emit(EventKind::StepProgress { step, text: text.into() });
+        self.world.emit(EventKind::StepProgress {
+            step,
+            text: text.into(),
+        });
     }
 
     /// Says where a lane stands.
-    pub fn lane(&self, lane: Lane, state: LaneState, deploy_id: Option<&DeployId>, url: Option<&str>) {
-        self.world.emit(EventKind::LaneChanged { lane, state, deploy_id: deploy_id.cloned(), url: url.map(str::to_owned) });
+    pub fn lane(
+        &self,
+        lane: Lane,
+        state: LaneState,
+        deploy_id: Option<&DeployId>,
+        url: Option<&str>,
+    ) {
+        self.world.emit(EventKind::LaneChanged {
+            lane,
+            state,
+            deploy_id: deploy_id.cloned(),
+            url: url.map(str::to_owned),
+        });
     }
 
     /// Says something that a person should know.
@@ -215,7 +249,9 @@ impl Job<'_> {
     /// # Errors
     /// When nothing more may be changed.
     pub fn permit(&self) -> Result<u64, LaneError> {
-        self.lease.permit(self.world).map_err(|error| LaneError::Unknown(format!("{error:#}; nothing more was changed by this run")))
+        self.lease.permit(self.world).map_err(|error| {
+            LaneError::Unknown(format!("{error:#}; nothing more was changed by this run"))
+        })
     }
 
     /// One attempt at a change. `call` is given the moment until which it may send; a longer wait that the provider asks for is kept
@@ -256,7 +292,11 @@ impl Job<'_> {
     ///
     /// # Errors
     /// When the provider says no, when the budget is spent, or when the run was cancelled.
-    pub fn read<T>(&self, budget: Duration, call: impl Fn() -> Result<T, ApiError>) -> Result<T, LaneError> {
+    pub fn read<T>(
+        &self,
+        budget: Duration,
+        call: impl Fn() -> Result<T, ApiError>,
+    ) -> Result<T, LaneError> {
         let started = self.now_ms();
         loop {
             let error = match call() {
@@ -264,7 +304,8 @@ impl Job<'_> {
                 Err(error) => error,
             };
             let passed = self.since(started);
-            let pause = asked_wait(&error).unwrap_or_else(|| poll_interval(self.world, passed).max(Duration::from_secs(1)));
+            let pause = asked_wait(&error)
+                .unwrap_or_else(|| poll_interval(self.world, passed).max(Duration::from_secs(1)));
             if !error.is_transient() || passed + pause > budget {
                 return Err(error.into());
             }
@@ -292,7 +333,9 @@ impl Job<'_> {
         let mut left = duration;
         loop {
             if let Err(error) = self.lease.keep(self.world) {
-                return Err(LaneError::Unknown(format!("{error:#}; nothing more was changed by this run")));
+                return Err(LaneError::Unknown(format!(
+                    "{error:#}; nothing more was changed by this run"
+                )));
             }
             let slice = left.min(SLICE);
             self.world.sleep(slice)?;
@@ -317,7 +360,9 @@ impl Job<'_> {
 /// The wait that a provider asks for; a few seconds when it only says "later".
 fn asked_wait(error: &ApiError) -> Option<Duration> {
     match error {
-        ApiError::RateLimited { wait_ms, .. } => Some(Duration::from_millis(*wait_ms).max(Duration::from_secs(5))),
+        ApiError::RateLimited { wait_ms, .. } => {
+            Some(Duration::from_millis(*wait_ms).max(Duration::from_secs(5)))
+        }
         _ => None,
     }
 }

@@ -89,7 +89,8 @@ impl Journal {
     /// # Errors
     /// When it cannot be opened, is damaged, or was written by a newer program.
     pub fn open(path: &Path) -> Result<Self> {
-        let connection = Connection::open(path).with_context(|| format!("open the journal {}", path.display()))?;
+        let connection = Connection::open(path)
+            .with_context(|| format!("open the journal {}", path.display()))?;
         Self::prepare(connection).with_context(|| {
             format!("use the journal {} (hint: move it away to begin a new one; what is live is known from the providers and the live record)", path.display())
         })
@@ -105,18 +106,25 @@ impl Journal {
 
     fn prepare(connection: Connection) -> Result<Self> {
         connection.busy_timeout(Duration::from_secs(10))?;
-        connection.execute_batch("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;")?;
+        connection.execute_batch(
+            "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;",
+        )?;
         let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
         match found {
             SCHEMA_VERSION => {}
-            0 => connection.execute_batch(&format!("BEGIN IMMEDIATE;{SCHEMA}PRAGMA user_version={SCHEMA_VERSION};COMMIT;"))?,
+            0 => connection.execute_batch(&format!(
+                "BEGIN IMMEDIATE;{SCHEMA}PRAGMA user_version={SCHEMA_VERSION};COMMIT;"
+            ))?,
             newer => bail!("its layout is version {newer}, this program knows {SCHEMA_VERSION}"),
         }
         let sound: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
         if sound != "ok" {
             bail!("it is damaged: {sound}");
         }
-        Ok(Self { connection: Mutex::new(connection), redactor: Mutex::new(None) })
+        Ok(Self {
+            connection: Mutex::new(connection),
+            redactor: Mutex::new(None),
+        })
     }
 
     /// From now on nothing is written that `redactor` would change.
@@ -126,13 +134,18 @@ impl Journal {
 
     fn clean(&self, text: &str) -> String {
         match &*self.redactor.lock().unwrap_or_else(PoisonError::into_inner) {
-            Some(redactor) => redactor.read().unwrap_or_else(PoisonError::into_inner).redact(text),
+            Some(redactor) => redactor
+                .read()
+                .unwrap_or_else(PoisonError::into_inner)
+                .redact(text),
             None => text.to_owned(),
         }
     }
 
     fn connection(&self) -> MutexGuard<'_, Connection> {
-        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+        self.connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Writes the first row of a run.
@@ -167,7 +180,10 @@ impl Journal {
     /// When it cannot be written.
     pub fn finish_run(&self, run: &RunId, at_ms: i64, exit: Exit, reason: &str) -> Result<()> {
         self.connection()
-            .execute("UPDATE run SET finished_ms=?, exit_code=?, reason=? WHERE id=?", params![at_ms, exit.code(), self.clean(reason), run.0])
+            .execute(
+                "UPDATE run SET finished_ms=?, exit_code=?, reason=? WHERE id=?",
+                params![at_ms, exit.code(), self.clean(reason), run.0],
+            )
             .context("write the run's end to the journal")?;
         Ok(())
     }
@@ -191,7 +207,8 @@ impl Journal {
     /// When the journal cannot be read.
     pub fn events(&self, run: &RunId) -> Result<Vec<Event>> {
         let connection = self.connection();
-        let mut statement = connection.prepare("SELECT json FROM event WHERE run=? ORDER BY seq")?;
+        let mut statement =
+            connection.prepare("SELECT json FROM event WHERE run=? ORDER BY seq")?;
         let rows = statement.query_map([&run.0], |row| row.get::<_, String>(0))?;
         let mut events = Vec::new();
         for json in rows {
@@ -210,19 +227,26 @@ impl Journal {
             "SELECT id, command, environment, commit_id, started_ms, finished_ms, exit_code, reason, pid, pid_start, host
              FROM run WHERE environment=? ORDER BY started_ms DESC, id DESC LIMIT ?",
         )?;
-        let rows = statement.query_map(params![environment.0, i64::try_from(limit).unwrap_or(i64::MAX)], |row| {
-            Ok(RunRow {
-                id: RunId(row.get(0)?),
-                command: row.get(1)?,
-                environment: EnvironmentName(row.get(2)?),
-                commit: Commit(row.get(3)?),
-                started_ms: row.get(4)?,
-                finished_ms: row.get(5)?,
-                exit_code: row.get(6)?,
-                reason: row.get(7)?,
-                process: Process { pid: row.get(8)?, start: row.get(9)?, host: row.get(10)? },
-            })
-        })?;
+        let rows = statement.query_map(
+            params![environment.0, i64::try_from(limit).unwrap_or(i64::MAX)],
+            |row| {
+                Ok(RunRow {
+                    id: RunId(row.get(0)?),
+                    command: row.get(1)?,
+                    environment: EnvironmentName(row.get(2)?),
+                    commit: Commit(row.get(3)?),
+                    started_ms: row.get(4)?,
+                    finished_ms: row.get(5)?,
+                    exit_code: row.get(6)?,
+                    reason: row.get(7)?,
+                    process: Process {
+                        pid: row.get(8)?,
+                        start: row.get(9)?,
+                        host: row.get(10)?,
+                    },
+                })
+            },
+        )?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
@@ -246,7 +270,10 @@ impl Journal {
     /// When it cannot be written.
     pub fn complete(&self, run: &RunId, key: &str, outcome: &str, at_ms: i64) -> Result<()> {
         self.connection()
-            .execute("UPDATE intent SET outcome=?, finished_ms=? WHERE run=? AND key=?", params![self.clean(outcome), at_ms, run.0, key])
+            .execute(
+                "UPDATE intent SET outcome=?, finished_ms=? WHERE run=? AND key=?",
+                params![self.clean(outcome), at_ms, run.0, key],
+            )
             .with_context(|| format!("write the outcome of '{key}' to the journal"))?;
         Ok(())
     }
@@ -256,7 +283,10 @@ impl Journal {
     /// # Errors
     /// When it cannot be written.
     pub fn withdraw(&self, run: &RunId, key: &str) -> Result<()> {
-        self.connection().execute("DELETE FROM intent WHERE run=? AND key=?", params![run.0, key])?;
+        self.connection().execute(
+            "DELETE FROM intent WHERE run=? AND key=?",
+            params![run.0, key],
+        )?;
         Ok(())
     }
 
@@ -267,9 +297,17 @@ impl Journal {
     pub fn intent(&self, run: &RunId, key: &str) -> Result<Option<IntentRow>> {
         let row = self
             .connection()
-            .query_row("SELECT intent, started_ms, outcome FROM intent WHERE run=? AND key=?", params![run.0, key], |row| {
-                Ok(IntentRow { intent: row.get(0)?, started_ms: row.get(1)?, outcome: row.get(2)? })
-            })
+            .query_row(
+                "SELECT intent, started_ms, outcome FROM intent WHERE run=? AND key=?",
+                params![run.0, key],
+                |row| {
+                    Ok(IntentRow {
+                        intent: row.get(0)?,
+                        started_ms: row.get(1)?,
+                        outcome: row.get(2)?,
+                    })
+                },
+            )
             .optional()?;
         Ok(row)
     }

@@ -57,11 +57,24 @@ impl fmt::Display for LeaseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Held(holder) => {
-                let since = jiff::Timestamp::from_millisecond(holder.since_ms).map(|time| time.to_string()).unwrap_or_default();
-                write!(f, "run {} holds the lease since {since}: {} on {} (pid {})", holder.run, holder.by, holder.process.host, holder.process.pid)?;
+                let since = jiff::Timestamp::from_millisecond(holder.since_ms)
+                    .map(|time| time.to_string())
+                    .unwrap_or_default();
+                write!(
+                    f,
+                    "run {} holds the lease since {since}: {} on {} (pid {})",
+                    holder.run, holder.by, holder.process.host, holder.process.pid
+                )?;
                 match &holder.reason {
-                    Some(reason) => write!(f, ", locked by hand: {reason} (hint: `cargo xtask lock release` gives it back)"),
-                    None => write!(f, " (hint: `--wait-lock SECS` waits for it; a holder that died loses it after {} s)", TTL.as_secs()),
+                    Some(reason) => write!(
+                        f,
+                        ", locked by hand: {reason} (hint: `cargo xtask lock release` gives it back)"
+                    ),
+                    None => write!(
+                        f,
+                        " (hint: `--wait-lock SECS` waits for it; a holder that died loses it after {} s)",
+                        TTL.as_secs()
+                    ),
                 }
             }
             Self::Store(error) => write!(f, "the lease could not be taken: {error:#}"),
@@ -119,9 +132,14 @@ impl Lease {
                     // By the monotonic clock alone: a wall clock that jumps must not end somebody else's lease.
                     let expired = now.mono_ms.saturating_sub(unmoved_since.mono_ms) >= TTL_MS;
                     let looks_stale = now.wall_ms.saturating_sub(current.renewed_ms) > millis(TTL);
-                    let free = current.reason.is_none() && (current.run == holder.run || is_dead(&current.process) || expired);
+                    let free = current.reason.is_none()
+                        && (current.run == holder.run || is_dead(&current.process) || expired);
                     // A holder that looks dead by its own clock is watched for a whole time to live by ours; a live one is waited for as asked.
-                    let patience = if looks_stale && current.reason.is_none() { wait.max(TTL + LOOK_EVERY) } else { wait };
+                    let patience = if looks_stale && current.reason.is_none() {
+                        wait.max(TTL + LOOK_EVERY)
+                    } else {
+                        wait
+                    };
                     if !free && elapsed(started, now) >= patience {
                         return Err(LeaseError::Held(Box::new(current)));
                     }
@@ -131,13 +149,24 @@ impl Lease {
             if free {
                 let expected = found.map(|value| value.oid);
                 refresh(world, &mut holder);
-                if let Some(oid) = take(world, &name, expected.as_ref(), &holder).map_err(LeaseError::Store)? {
-                    let inner = Inner { holder, oid, confirmed: now };
-                    return Ok(Self { name, inner: Mutex::new(inner) });
+                if let Some(oid) =
+                    take(world, &name, expected.as_ref(), &holder).map_err(LeaseError::Store)?
+                {
+                    let inner = Inner {
+                        holder,
+                        oid,
+                        confirmed: now,
+                    };
+                    return Ok(Self {
+                        name,
+                        inner: Mutex::new(inner),
+                    });
                 }
                 continue;
             }
-            world.sleep(LOOK_EVERY).map_err(|cancelled| LeaseError::Store(cancelled.into()))?;
+            world
+                .sleep(LOOK_EVERY)
+                .map_err(|cancelled| LeaseError::Store(cancelled.into()))?;
         }
     }
 
@@ -146,7 +175,11 @@ impl Lease {
     /// # Errors
     /// When somebody else has it now.
     pub fn keep(&self, world: &dyn World) -> Result<()> {
-        if elapsed(self.lock().confirmed, world.now()) >= RENEW_EVERY { self.renew(world) } else { Ok(()) }
+        if elapsed(self.lock().confirmed, world.now()) >= RENEW_EVERY {
+            self.renew(world)
+        } else {
+            Ok(())
+        }
     }
 
     /// Renews the lease now.
@@ -176,10 +209,16 @@ impl Lease {
             return Ok(Some(oid));
         }
         // An earlier renewal whose answer was lost may have moved it: then what is there is ours, and newer than we knew.
-        let Some(found) = world.refs().read(&self.name)? else { return Ok(None) };
+        let Some(found) = world.refs().read(&self.name)? else {
+            return Ok(None);
+        };
         let theirs = parse(&found)?;
         let is_ours = theirs.run == before.run && theirs.process == before.process;
-        if is_ours { take(world, &self.name, Some(&found.oid), &inner.holder) } else { Ok(None) }
+        if is_ours {
+            take(world, &self.name, Some(&found.oid), &inner.holder)
+        } else {
+            Ok(None)
+        }
     }
 
     /// Says until when (monotonic milliseconds) mutating calls may start now, renewing the lease when it must.
@@ -188,13 +227,19 @@ impl Lease {
     /// When none may: the run must stop changing things.
     pub fn permit(&self, world: &dyn World) -> Result<u64> {
         let confirmed = self.lock().confirmed;
-        if left(confirmed, world.now()) <= MARGIN { self.renew(world) } else { self.keep(world) }?;
+        if left(confirmed, world.now()) <= MARGIN {
+            self.renew(world)
+        } else {
+            self.keep(world)
+        }?;
         let now = world.now();
         let usable = left(self.lock().confirmed, now).saturating_sub(MARGIN);
         if usable.is_zero() {
             bail!("the lease could not be renewed in time");
         }
-        Ok(now.mono_ms.saturating_add(u64::try_from(usable.as_millis()).unwrap_or(u64::MAX)))
+        Ok(now
+            .mono_ms
+            .saturating_add(u64::try_from(usable.as_millis()).unwrap_or(u64::MAX)))
     }
 
     /// Gives the lease back. It is only good manners: an unreturned lease ends by itself.
@@ -203,7 +248,11 @@ impl Lease {
     /// When the store fails.
     pub fn release(&self, world: &dyn World) -> Result<()> {
         let oid = self.lock().oid.clone();
-        world.refs().delete(&self.name, &oid).map(|_| ()).context("give the lease back")
+        world
+            .refs()
+            .delete(&self.name, &oid)
+            .map(|_| ())
+            .context("give the lease back")
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -215,13 +264,27 @@ impl Lease {
 ///
 /// # Errors
 /// When the store fails or holds something else.
-pub fn holder(world: &dyn World, environment: &crate::ids::EnvironmentName) -> Result<Option<(Oid, Holder)>> {
-    let Some(value) = world.refs().read(&live::lease_ref(environment))? else { return Ok(None) };
+pub fn holder(
+    world: &dyn World,
+    environment: &crate::ids::EnvironmentName,
+) -> Result<Option<(Oid, Holder)>> {
+    let Some(value) = world.refs().read(&live::lease_ref(environment))? else {
+        return Ok(None);
+    };
     Ok(Some((value.oid.clone(), parse(&value)?)))
 }
 
-fn parse(value: &RefValue) -> Result<Holder> {
-    let file = value.files.get(FILE).with_context(|| format!("the lease {} has no {FILE} (hint: `cargo xtask lock release` removes it)", value.oid))?;
+/// Reads who holds a lease.
+///
+/// # Errors
+/// When it is something else.
+pub fn parse(value: &RefValue) -> Result<Holder> {
+    let file = value.files.get(FILE).with_context(|| {
+        format!(
+            "the lease {} has no {FILE} (hint: `cargo xtask lock release` removes it)",
+            value.oid
+        )
+    })?;
     serde_json::from_slice(file).with_context(|| format!("read the lease {} (hint: it may come from a newer version; `cargo xtask lock release` removes it)", value.oid))
 }
 
@@ -231,7 +294,12 @@ fn refresh(world: &dyn World, holder: &mut Holder) {
 }
 
 /// One compare-and-swap: our commit when the ref is ours now.
-fn take(world: &dyn World, name: &str, expected: Option<&Oid>, holder: &Holder) -> Result<Option<Oid>> {
+fn take(
+    world: &dyn World,
+    name: &str,
+    expected: Option<&Oid>,
+    holder: &Holder,
+) -> Result<Option<Oid>> {
     let files = Files::from([(FILE.to_owned(), serde_json::to_vec_pretty(holder)?)]);
     match world.refs().swap(name, expected, &files, false, "lease")? {
         Swap::Moved(oid) => Ok(Some(oid)),

@@ -76,8 +76,12 @@ impl Live {
     /// # Errors
     /// When it is not a record that this program understands.
     pub fn parse(value: &RefValue) -> Result<Self> {
-        let record = value.files.get(RECORD_FILE).with_context(|| format!("the live record {} has no {RECORD_FILE}", value.oid))?;
-        let record: LiveRecord = serde_json::from_slice(record).with_context(|| format!("read the live record {}", value.oid))?;
+        let record = value
+            .files
+            .get(RECORD_FILE)
+            .with_context(|| format!("the live record {} has no {RECORD_FILE}", value.oid))?;
+        let record: LiveRecord = serde_json::from_slice(record)
+            .with_context(|| format!("read the live record {}", value.oid))?;
         let manifests = Lane::ALL
             .into_iter()
             .filter_map(|lane| {
@@ -86,7 +90,11 @@ impl Live {
                 Some((lane, manifest))
             })
             .collect();
-        Ok(Self { oid: value.oid.clone(), record, manifests })
+        Ok(Self {
+            oid: value.oid.clone(),
+            record,
+            manifests,
+        })
     }
 }
 

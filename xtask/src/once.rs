@@ -64,21 +64,34 @@ where
     let complete = |value: T| {
         let json = serde_json::to_string(&value).map_err(anyhow::Error::from);
         let written = json.and_then(|json| journal.complete(run, key, &json, world.now().wall_ms));
-        written.map(|()| value).map_err(|error| Unsettled(error.context(format!("'{key}' was done, but that could not be written down"))))
+        written.map(|()| value).map_err(|error| {
+            Unsettled(error.context(format!(
+                "'{key}' was done, but that could not be written down"
+            )))
+        })
     };
     if let Some(row) = journal.intent(run, key)? {
         if let Some(outcome) = row.outcome {
-            return serde_json::from_str(&outcome).with_context(|| format!("read the recorded outcome of '{key}'"));
+            return serde_json::from_str(&outcome)
+                .with_context(|| format!("read the recorded outcome of '{key}'"));
         }
         // A crash lies between the intent and its outcome: the probe gets what was known before the call, not what is known now.
-        let before: I = serde_json::from_str(&row.intent).with_context(|| format!("read the recorded intent of '{key}'"))?;
-        let found = probe(&before).map_err(|error| Unsettled(error.context(format!("learn whether '{key}' was done before"))))?;
+        let before: I = serde_json::from_str(&row.intent)
+            .with_context(|| format!("read the recorded intent of '{key}'"))?;
+        let found = probe(&before).map_err(|error| {
+            Unsettled(error.context(format!("learn whether '{key}' was done before")))
+        })?;
         if let Probe::Found(value) = found {
             return Ok(complete(value)?);
         }
         journal.withdraw(run, key)?;
     }
-    journal.intend(run, key, &serde_json::to_string(intent)?, world.now().wall_ms)?;
+    journal.intend(
+        run,
+        key,
+        &serde_json::to_string(intent)?,
+        world.now().wall_ms,
+    )?;
     let mut attempt = 0;
     loop {
         attempt += 1;
@@ -90,13 +103,17 @@ where
             }
             Attempt::InDoubt(doubt) => doubt,
         };
-        let found = probe(intent).map_err(|error| Unsettled(error.context(format!("learn what became of '{key}' after: {doubt:#}"))))?;
+        let found = probe(intent).map_err(|error| {
+            Unsettled(error.context(format!("learn what became of '{key}' after: {doubt:#}")))
+        })?;
         match found {
             Probe::Found(value) => return Ok(complete(value)?),
             Probe::Absent if attempt < ATTEMPTS_MAX => {}
             Probe::Absent => {
                 journal.withdraw(run, key)?;
-                return Err(doubt.context(format!("'{key}' was tried {attempt} times and never happened")));
+                return Err(doubt.context(format!(
+                    "'{key}' was tried {attempt} times and never happened"
+                )));
             }
         }
     }

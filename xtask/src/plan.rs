@@ -165,7 +165,7 @@ fn reversible(facts: &Facts, backend_runs: bool, migrations: &[Pending]) -> (boo
     if !backend_runs {
         return (true, "the backend does not change; the frontend's previous deploy can be restored at once".to_owned());
     }
-    if facts.live.as_ref().is_none_or(|live| !live.record.lanes.contains_key(&Lane::Backend)) {
+    if !facts.deployed.contains_key(&Lane::Backend) {
         return (true, "first release of the backend: nothing is live that could be lost".to_owned());
     }
     match migrations.iter().find(|file| !file.compatible) {

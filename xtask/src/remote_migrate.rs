@@ -1,15 +1,23 @@
 //! Migrations where only the running service can reach the database: read its state, rehearse here, have it apply what it carries.
 
+mod apply;
+mod report;
+mod settle;
+
+pub use report::Report;
+
 use crate::credentials::CredentialName;
 use crate::exit::Exit;
+use crate::facts;
 use crate::http::ApiError;
+use crate::job::LaneError;
 use crate::run::Session;
-use crate::service::{AdminState, Migrated, Service};
+use crate::service::{AdminState, MigrateError, Service};
 use crate::working_tree::rehearse;
+use apply::Database;
 use migrate::{MigrationFile, Migrator};
-use serde_json::json;
+use report::message;
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,142 +32,281 @@ pub enum Action {
     Lint,
 }
 
-/// What came of it.
-#[derive(Clone, Debug)]
-pub struct Report {
-    /// What state that leaves.
-    pub exit: Exit,
-    outcome: &'static str,
-    applied: Vec<String>,
-    pending: Vec<String>,
-    /// Files of this checkout that the running service does not carry.
-    next_deploy: Vec<String>,
-    backup: Option<String>,
-    error: Option<serde_json::Value>,
-    text: String,
-}
-
-impl Report {
-    fn new(exit: Exit, outcome: &'static str, text: impl Into<String>) -> Self {
-        Self { exit, outcome, applied: Vec::new(), pending: Vec::new(), next_deploy: Vec::new(), backup: None, error: None, text: text.into() }
-    }
-
-    fn refused(text: impl Into<String>) -> Self {
-        let text = text.into();
-        let error = json!({ "message": text });
-        Self { error: Some(error), ..Self::new(Exit::Refused, "refused", text) }
-    }
-
-    /// The document of `migrate --json`.
-    pub fn json(&self) -> String {
-        let mut document = json!({
-            "outcome": self.outcome,
-            "applied": self.applied,
-            "pending": self.pending,
-            "ships_with_next_deploy": self.next_deploy,
-            "backup": self.backup,
-        });
-        if let (Some(error), Some(object)) = (&self.error, document.as_object_mut()) {
-            object.insert("error".to_owned(), error.clone());
-        }
-        format!("{document:#}")
-    }
-
-    /// The text for people.
-    pub fn text(&self) -> String {
-        let mut text = format!("{}\n", self.text);
-        for name in &self.applied {
-            let _infallible = writeln!(text, "  applied  {name}");
-        }
-        for name in &self.pending {
-            let _infallible = writeln!(text, "  pending  {name}");
-        }
-        for name in &self.next_deploy {
-            let _infallible = writeln!(text, "  ships with the next deploy: {name}");
-        }
-        if let Some(backup) = &self.backup {
-            let _infallible = writeln!(text, "  backup   {backup}");
-        }
-        text
-    }
-}
-
 /// Does what was asked.
 pub fn run(session: &Session<'_>, files: &[MigrationFile], action: Action) -> Report {
     let Some(token) = session.admin_token else {
-        return Report::refused(format!("{} is not set: the service's database can only be reached through its admin endpoints", CredentialName::TandemAdminToken.variable()));
+        return Report::refused(format!(
+            "{} is not set: the service's database can only be reached through its admin endpoints",
+            CredentialName::TandemAdminToken.variable()
+        ));
     };
-    let service = Service::new(session.world, &session.target.service_url);
-    let state = match service.admin_state(token) {
+    let backend = &session.config.backend;
+    let service = Service::new(session.world, &session.target.service_url)
+        .with_paths(&backend.version, &backend.admin);
+    let live = Database {
+        session,
+        service,
+        token,
+    };
+    let state = match live.state() {
         Ok(state) => state,
-        Err(error) => return Report::refused(unreachable(&error)),
+        Err(report) => return *report,
     };
-    let known: BTreeSet<&str> = state.history.iter().map(|row| row.filename.as_str()).chain(state.pending.iter().map(String::as_str)).collect();
-    let next_deploy = files.iter().map(|file| file.name.clone()).filter(|name| !known.contains(name.as_str())).collect();
-    let report = match action {
-        Action::Apply if state.pending.is_empty() => Report::new(Exit::Done, "up_to_date", format!("{} is up to date: {} applied", session.target.name, state.history.len())),
-        Action::Apply => match rehearse(files, Some(&state)) {
-            Ok(_) => apply(session, &service, &state, token),
-            Err(error) => Report { error: Some(json!({ "message": format!("{error:#}") })), ..Report::new(Exit::FailedUnchanged, "failed", format!("the rehearsal failed, nothing was applied: {error:#}")) },
-        },
-        Action::Status => status(&state),
-        Action::Rehearse => match rehearse(files, Some(&state)) {
-            Ok(rehearsal) => Report { pending: rehearsal.applied, ..Report::new(Exit::Done, if state.pending.is_empty() { "up_to_date" } else { "pending" }, rehearsal.summary) },
-            Err(error) => Report { error: Some(json!({ "message": format!("{error:#}") })), ..Report::new(Exit::FailedUnchanged, "failed", format!("{error:#}")) },
-        },
-        Action::Lint => lint(files, &state),
+    let known = known(&state);
+    let next_deploy = files
+        .iter()
+        .map(|file| file.name.clone())
+        .filter(|name| !known.contains(name.as_str()))
+        .collect();
+    let checked = facts::compare_checksums(files, &state);
+    let report = match (action, checked) {
+        (Action::Status, checked) => status(&state, checked.err()),
+        (_, Err(error)) => Report::refused(error.to_string()),
+        (Action::Apply, Ok(())) if state.pending.is_empty() => live.up_to_date(&state),
+        (Action::Apply, Ok(())) => live.apply(files, &state),
+        (Action::Rehearse, Ok(())) => rehearsed(files, &state).unwrap_or_else(|report| *report),
+        (Action::Lint, Ok(())) => lint(files, &state),
     };
-    Report { next_deploy, ..report }
-}
-
-fn unreachable(error: &ApiError) -> String {
-    match error {
-        ApiError::NotFound(_) => format!("{error}: the service has no admin endpoints (hint: set {} in its environment, at least 32 bytes)", CredentialName::TandemAdminToken.variable()),
-        _ => format!("the state of the live database could not be read: {error}"),
+    Report {
+        next_deploy,
+        ..report
     }
 }
 
-fn status(state: &AdminState) -> Report {
-    let applied = state.history.iter().map(|row| row.filename.clone()).collect();
-    let outcome = if state.pending.is_empty() { "up_to_date" } else { "pending" };
-    let text = format!("{} applied, {} pending in the running service", state.history.len(), state.pending.len());
-    Report { applied, pending: state.pending.clone(), ..Report::new(Exit::Done, outcome, text) }
+/// The files that the database has or the running service carries.
+fn known(state: &AdminState) -> BTreeSet<&str> {
+    state
+        .history
+        .iter()
+        .map(|row| row.filename.as_str())
+        .chain(state.pending.iter().map(String::as_str))
+        .collect()
+}
+
+fn unreachable(error: &ApiError) -> Report {
+    let text = match error {
+        ApiError::NotFound(_) => format!(
+            "{error}: the service has no admin endpoints (hint: set {} in its environment, at least 32 bytes)",
+            CredentialName::TandemAdminToken.variable()
+        ),
+        _ => format!("the state of the live database could not be read: {error}"),
+    };
+    if needs_a_person(&text) {
+        Report::failed(Exit::Database, message(&text), text)
+    } else {
+        Report::refused(text)
+    }
+}
+
+/// Whether a message says that the database is damaged or half changed: the words of SQLite for `SQLITE_CORRUPT` and
+/// `SQLITE_NOTADB`, and those of the migration engine, because the service sends no code.
+fn needs_a_person(message: &str) -> bool {
+    [
+        "database disk image is malformed",
+        "file is not a database",
+        "the database is damaged",
+        "stopped half way",
+        "a power cut may undo them",
+    ]
+    .iter()
+    .any(|words| message.contains(words))
+}
+
+fn status(state: &AdminState, mismatch: Option<LaneError>) -> Report {
+    let applied = state
+        .history
+        .iter()
+        .map(|row| row.filename.clone())
+        .collect();
+    let report = match mismatch {
+        Some(error) => Report::refused(error.to_string()),
+        None => {
+            let outcome = if state.pending.is_empty() {
+                "up_to_date"
+            } else {
+                "pending"
+            };
+            Report::new(
+                Exit::Done,
+                outcome,
+                format!(
+                    "{} applied, {} pending in the running service",
+                    state.history.len(),
+                    state.pending.len()
+                ),
+            )
+        }
+    };
+    Report {
+        applied,
+        pending: state.pending.clone(),
+        ..report
+    }
 }
 
 fn lint(files: &[MigrationFile], state: &AdminState) -> Report {
-    let applied: BTreeSet<&str> = state.history.iter().map(|row| row.filename.as_str()).collect();
-    match Migrator::new("lint-needs-no-database", files.to_vec()).lint() {
-        Ok(lint) => {
-            let mut text = String::new();
-            for file in lint.files.iter().filter(|file| !applied.contains(file.name.as_str())) {
-                let verdict = if file.compatible { "safe for the live version" } else { "breaks the live version" };
-                let _infallible = writeln!(text, "{}: {verdict}", file.name);
+    let applied: BTreeSet<&str> = state
+        .history
+        .iter()
+        .map(|row| row.filename.as_str())
+        .collect();
+    let lint = match Migrator::new("lint-needs-no-database", files.to_vec()).lint() {
+        Ok(lint) => lint,
+        Err(error) => return engine_error(&error, ""),
+    };
+    let mut pending = Vec::new();
+    let mut lines = Vec::new();
+    for file in lint
+        .files
+        .into_iter()
+        .filter(|file| !applied.contains(file.name.as_str()))
+    {
+        lines.push(format!(
+            "{}: {}",
+            file.name,
+            if file.compatible {
+                "safe for the live version"
+            } else {
+                "breaks the live version"
             }
-            Report::new(Exit::Done, "pending", if text.is_empty() { "no file is pending".to_owned() } else { text.trim_end().to_owned() })
-        }
-        Err(error) => Report::refused(error.to_string()),
+        ));
+        pending.push(file.name);
+    }
+    let (outcome, text) = if pending.is_empty() {
+        ("up_to_date", "no file is pending".to_owned())
+    } else {
+        ("pending", lines.join("\n"))
+    };
+    // The verdicts name the files already.
+    Report {
+        pending,
+        listed: false,
+        ..Report::new(Exit::Done, outcome, text)
     }
 }
 
-fn apply(session: &Session<'_>, service: &Service<'_>, before: &AdminState, token: &crate::redact::Secret) -> Report {
-    let done = service.admin_migrate(token);
-    // The answer may be lost while the work is done: what counts is what can be read back.
-    let after = match service.admin_state(token) {
-        Ok(after) => after,
-        Err(error) => return Report { exit: Exit::Unknown, ..Report::refused(format!("what became of the migrations could not be read back: {error}")) },
-    };
-    let old: BTreeSet<&str> = before.history.iter().map(|row| row.filename.as_str()).collect();
-    let applied: Vec<String> = after.history.iter().map(|row| row.filename.clone()).filter(|name| !old.contains(name.as_str())).collect();
-    let pending = after.pending.clone();
-    let backup = done.as_ref().ok().and_then(|done| done.backup.clone());
-    if pending.is_empty() {
-        return Report { applied, backup, ..Report::new(Exit::Done, "applied", format!("{} is migrated and read back", session.target.name)) };
+/// Runs what the live database lacks on a copy of its schema.
+fn rehearsed(files: &[MigrationFile], state: &AdminState) -> Result<Report, Box<Report>> {
+    match rehearse(files, Some(state)) {
+        Ok(rehearsal) => {
+            let outcome = if rehearsal.applied.is_empty() {
+                "up_to_date"
+            } else {
+                "pending"
+            };
+            Ok(Report {
+                pending: rehearsal.applied,
+                ..Report::new(Exit::Done, outcome, rehearsal.summary)
+            })
+        }
+        Err(error) => match error.downcast_ref::<migrate::Error>() {
+            Some(error) => Err(Box::new(engine_error(
+                error,
+                "the rehearsal failed, nothing was applied: ",
+            ))),
+            None => Err(Box::new(Report::refused(format!(
+                "the rehearsal could not be made, nothing was applied: {error:#}"
+            )))),
+        },
     }
-    let (exit, outcome, message) = match &done {
-        Ok(Migrated { outcome, error, .. }) if outcome == "refused" => (Exit::Refused, "refused", error.as_ref().map(|error| error.message.clone())),
-        Ok(Migrated { error, .. }) => (Exit::FailedUnchanged, "failed", error.as_ref().map(|error| error.message.clone())),
-        Err(error) => (Exit::FailedUnchanged, "failed", Some(error.to_string())),
+}
+
+/// The engine worked on a copy: whatever it says, the live database is as it was.
+fn engine_error(error: &migrate::Error, lead: &str) -> Report {
+    let place = error.location();
+    let number = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+    let found = MigrateError {
+        file: error.file().map(str::to_owned),
+        line: place.map(|place| number(place.line)),
+        column: place.map(|place| number(place.column)),
+        statement: error.statement().map(str::to_owned),
+        message: error.message(),
     };
-    let message = message.unwrap_or_else(|| "the service gives no reason".to_owned());
-    Report { applied, pending, backup, error: Some(json!({ "message": message })), ..Report::new(exit, outcome, message) }
+    let text = format!("{lead}{error}");
+    if error.exit_code() == Exit::Refused.code() {
+        Report {
+            error: Some(found),
+            ..Report::refused(text)
+        }
+    } else {
+        Report::failed(Exit::FailedUnchanged, found, text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// A database with the first file applied and `pending` in the running service.
+    pub(super) fn state(pending: &[&str]) -> AdminState {
+        let first = MigrationFile::new("1.sql", FIRST);
+        let definition = json!({ "type": "table", "name": "item", "table": "item", "sql": "CREATE TABLE item (id INTEGER PRIMARY KEY) STRICT" });
+        serde_json::from_value(json!({
+            "commit": "c",
+            "schema": { "generation": 1, "definitions": [definition] },
+            "history": [{ "filename": "1.sql", "checksum": first.checksum(), "compatible": true }],
+            "pending": pending,
+        }))
+        .unwrap()
+    }
+
+    const FIRST: &str = "CREATE TABLE item (id INTEGER PRIMARY KEY) STRICT;";
+
+    fn ending(files: &[(&str, &str)]) -> (u8, &'static str, Option<MigrateError>) {
+        let files: Vec<MigrationFile> = files
+            .iter()
+            .map(|(name, text)| MigrationFile::new(*name, *text))
+            .collect();
+        let report = rehearsed(&files, &state(&["2.sql"])).unwrap_or_else(|report| *report);
+        (report.exit.code(), report.outcome, report.error)
+    }
+
+    #[test]
+    fn a_rehearsal_tells_a_refusal_from_a_failure() {
+        let (code, outcome, error) = ending(&[
+            ("1.sql", FIRST),
+            ("2.sql", "CREATE TABLE more (id INTEGER) STRICT;"),
+        ]);
+        assert_eq!((code, outcome, error), (0, "pending", None));
+        let (code, outcome, error) = ending(&[
+            ("1.sql", "CREATE TABLE item (id TEXT) STRICT;"),
+            ("2.sql", "SELECT 1;"),
+        ]);
+        assert_eq!(
+            (code, outcome, error.unwrap().file.as_deref()),
+            (3, "refused", Some("1.sql"))
+        );
+        let (code, outcome, error) = ending(&[
+            ("1.sql", FIRST),
+            (
+                "2.sql",
+                "CREATE TABLE more (a);\nINSERT INTO nowhere VALUES (1);",
+            ),
+        ]);
+        let error = error.unwrap();
+        assert_eq!(
+            (code, outcome, error.file.as_deref(), error.line),
+            (4, "failed", Some("2.sql"), Some(2))
+        );
+        assert!(
+            error
+                .statement
+                .is_some_and(|statement| statement.contains("nowhere"))
+        );
+    }
+
+    #[test]
+    fn lint_of_nothing_new_is_up_to_date() {
+        let files = [
+            MigrationFile::new("1.sql", FIRST),
+            MigrationFile::new("2.sql", "ALTER TABLE item RENAME TO gone;"),
+        ];
+        assert_eq!(lint(&files[..1], &state(&[])).outcome, "up_to_date");
+        let report = lint(&files, &state(&[]));
+        assert_eq!(
+            (report.outcome, report.text().as_str()),
+            ("pending", "2.sql: breaks the live version\n")
+        );
+    }
 }

@@ -1,18 +1,20 @@
 //! Bringing an earlier release back: the frontend first, so that a new one never stands on an old backend.
 
+mod schema;
+
 use crate::event::{EventKind, LaneDecision, Step, StepEnd};
-use crate::executor::Verdict;
+use crate::executor::{Verdict, cancelled_exit};
 use crate::exit::Exit;
-use crate::facts;
-use crate::ids::{DeployId, Lane};
+use crate::ids::{Commit, DeployId, Lane, RunId};
 use crate::job::{Baseline, Job, LaneError};
 use crate::journal::RunRow;
-use crate::lane::undo;
+use crate::lane::{frontend, undo};
+use crate::lease::Lease;
 use crate::live::{self, Live};
 use crate::plan::Plan;
 use crate::refs::Swap;
 use crate::run::{self, Ended, Options, Session};
-use std::collections::BTreeSet;
+use crate::world::Cancelled;
 
 /// Releases looked at when an earlier one is sought.
 const LOG_MAX: usize = 200;
@@ -24,68 +26,203 @@ pub struct Asked {
     pub to: Option<String>,
     /// Only these lanes; empty: all that differ.
     pub only: Vec<Lane>,
-    /// Overrides a held lease and the rule that halves belong together; recorded.
+    /// Overrides a held lease, the rule that halves belong together, and a schema that nobody can judge; recorded.
     pub break_glass: Option<String>,
 }
 
 /// Brings an earlier release back.
 pub fn rollback(session: &Session<'_>, asked: &Asked) -> Ended {
-    run::finish(session, rollback_inner(session, asked).unwrap_or_else(|ended| ended))
+    run::finish(
+        session,
+        rollback_inner(session, asked).unwrap_or_else(|ended| ended),
+    )
+}
+
+/// From which release to which.
+struct Course<'l> {
+    /// What was recorded after the target, newest first.
+    since: &'l [Live],
+    current: &'l Live,
+    target: &'l Live,
+    lanes: Vec<Lane>,
 }
 
 fn rollback_inner(session: &Session<'_>, asked: &Asked) -> Result<Ended, Ended> {
-    session.world.emit(EventKind::StepStarted { step: Step::Preflight });
-    let refused = |text: String| {
-        session.world.emit(EventKind::StepFinished { step: Step::Preflight, end: StepEnd::Failed, detail: text.clone() });
-        Ended::early(Exit::Refused, text)
-    };
+    session.world.emit(EventKind::StepStarted {
+        step: Step::Preflight,
+    });
+    let refused = |text: String| refuse(session, Exit::Refused, text);
     let log = read_log(session).map_err(&refused)?;
     let (current, target) = choose(&log, asked.to.as_deref()).map_err(&refused)?;
     let lanes = lanes(current, target, asked).map_err(&refused)?;
     if lanes.is_empty() {
         let reason = format!("nothing to do: {} is what is live", target.record.release);
-        let verdict = Verdict { exit: Exit::Done, reason, release: Some(current.record.release.clone()) };
-        return Ok(Ended { run: None, verdict, plan: None, nothing_to_do: true });
+        let verdict = Verdict {
+            exit: Exit::Done,
+            reason,
+            release: Some(current.record.release.clone()),
+        };
+        return Ok(Ended {
+            run: None,
+            verdict,
+            plan: None,
+            nothing_to_do: true,
+        });
     }
     still_there(session, target, &lanes).map_err(&refused)?;
-    if lanes.contains(&Lane::Backend)
-        && let Some(problem) = schema_forbids(session, target)
-    {
-        session.world.emit(EventKind::StepFinished { step: Step::Preflight, end: StepEnd::Failed, detail: problem.clone() });
-        return Err(Ended::early(Exit::Database, problem));
-    }
-    let options = Options { break_glass: asked.break_glass.clone(), ..Options::default() };
-    let planned = plan_of(session, current, target, &lanes);
-    let row = RunRow { command: "rollback".to_owned(), commit: target.record.commit.clone(), ..run::new_row(session) };
+    let since = log
+        .split(|entry| entry.oid == target.oid)
+        .next()
+        .unwrap_or_default();
+    let course = Course {
+        since,
+        current,
+        target,
+        lanes,
+    };
+    let options = Options {
+        break_glass: asked.break_glass.clone(),
+        ..Options::default()
+    };
+    let row = new_row(session, "rollback", &target.record.commit);
     let run = run::begin_new(session, &options, row, &target.record.subject)?;
     let lease = run::acquire(session, &options, &run)?;
+    let ended = under_lease(session, &options, &course, &run, &lease).unwrap_or_else(|ended| ended);
+    Ok(run::give_back(
+        session,
+        &lease,
+        Ended {
+            run: Some(run),
+            ..ended
+        },
+    ))
+}
+
+fn refuse(session: &Session<'_>, exit: Exit, text: String) -> Ended {
+    session.world.emit(EventKind::StepFinished {
+        step: Step::Preflight,
+        end: StepEnd::Failed,
+        detail: text.clone(),
+    });
+    Ended::early(exit, text)
+}
+
+/// The row of a run that begins now and whose commit is not the checkout's: its id names that commit, in the form of a deploy's id.
+pub(crate) fn new_row(session: &Session<'_>, command: &str, commit: &Commit) -> RunRow {
+    let row = run::new_row(session);
+    let time = jiff::Timestamp::from_millisecond(row.started_ms)
+        .unwrap_or_default()
+        .strftime("%Y%m%dT%H%M%SZ");
+    let id = RunId(format!(
+        "{time}-{}-{:04x}",
+        commit.short(),
+        session.world.random() & 0xffff
+    ));
+    RunRow {
+        id,
+        command: command.to_owned(),
+        commit: commit.clone(),
+        ..row
+    }
+}
+
+/// What was read before the lease was ours may have moved, so whatever decides is read here.
+fn under_lease(
+    session: &Session<'_>,
+    options: &Options,
+    course: &Course<'_>,
+    run: &RunId,
+    lease: &Lease,
+) -> Result<Ended, Ended> {
+    let refused = |text: String| refuse(session, Exit::Refused, text);
+    unmoved(session, course.current).map_err(refused)?;
+    if course.lanes.contains(&Lane::Backend) {
+        let glass = options.break_glass.is_some();
+        schema::allows(session, course, glass)
+            .map_err(|text| refuse(session, Exit::Database, text))?;
+    }
+    let published = session
+        .netlify
+        .published()
+        .map_err(|error| refused(format!("what is public now could not be read: {error}")))?;
+    let Course {
+        current, target, ..
+    } = course;
+    let planned = plan_of(session, course);
     run::announce(session, &planned);
     let baseline = Baseline {
         frontend: deploy_of(target, Lane::Frontend),
         backend: deploy_of(target, Lane::Backend),
-        backend_commit: target.record.lanes.get(&Lane::Backend).map(|lane| lane.commit.clone()),
+        backend_commit: target
+            .record
+            .lanes
+            .get(&Lane::Backend)
+            .map(|lane| lane.commit.clone()),
     };
-    let job = Job { live: Some(current), manifests: &target.manifests, ..run::job(session, &options, &run, &planned, None, baseline, &lease) };
-    let verdict = bring_back(&job, current, target, &lanes);
-    Ok(run::give_back(session, &lease, Ended { run: Some(run), verdict, plan: Some(Box::new(planned.clone())), nothing_to_do: false }))
+    let job = Job {
+        live: Some(current),
+        manifests: &target.manifests,
+        ..run::job(session, options, run, &planned, None, baseline, lease)
+    };
+    let verdict = bring_back(&job, course, published.as_ref());
+    Ok(Ended {
+        run: None,
+        verdict,
+        plan: Some(Box::new(planned.clone())),
+        nothing_to_do: false,
+    })
+}
+
+fn unmoved(session: &Session<'_>, current: &Live) -> Result<(), String> {
+    let found = session
+        .world
+        .refs()
+        .read(&live::live_ref(&session.target.name))
+        .map_err(|error| format!("what is live could not be read again: {error:#}"))?;
+    if found.is_some_and(|value| value.oid == current.oid) {
+        return Ok(());
+    }
+    Err(format!(
+        "{} was live when this began, and another run has moved that since (hint: look at `status`, then decide again)",
+        current.record.release
+    ))
 }
 
 fn read_log(session: &Session<'_>) -> Result<Vec<Live>, String> {
-    let values = session.world.refs().log(&live::live_ref(&session.target.name), LOG_MAX).map_err(|error| format!("{error:#}"))?;
-    values.iter().map(|value| Live::parse(value).map_err(|error| format!("{error:#}"))).collect()
+    let values = session
+        .world
+        .refs()
+        .log(&live::live_ref(&session.target.name), LOG_MAX)
+        .map_err(|error| format!("{error:#}"))?;
+    values
+        .iter()
+        .map(|value| Live::parse(value).map_err(|error| format!("{error:#}")))
+        .collect()
 }
 
 /// The live record and the one to bring back.
 fn choose<'l>(log: &'l [Live], to: Option<&str>) -> Result<(&'l Live, &'l Live), String> {
-    let Some(current) = log.first() else { return Err("nothing is recorded as live, so there is nothing to go back from".to_owned()) };
+    let Some(current) = log.first() else {
+        return Err("nothing is recorded as live, so there is nothing to go back from".to_owned());
+    };
     // A rollback is recorded under the name of the release it brought back, so "the one before" counts from where that was made.
-    let made = log.iter().rposition(|entry| entry.record.release == current.record.release).unwrap_or(0);
+    let made = log
+        .iter()
+        .rposition(|entry| entry.record.release == current.record.release)
+        .unwrap_or(0);
     let mut earlier = log.iter().skip(made + 1);
     let target = match to {
-        None => earlier.next().ok_or_else(|| "there is no earlier release to go back to".to_owned())?,
+        None => earlier
+            .next()
+            .ok_or_else(|| "there is no earlier release to go back to".to_owned())?,
         Some(wanted) => {
-            let mut found = log.iter().filter(|entry| entry.record.command == "deploy" && entry.record.release.as_str().starts_with(wanted));
-            let target = found.next().ok_or_else(|| format!("no release begins with '{wanted}' (hint: `history` lists them)"))?;
+            let mut found = log.iter().filter(|entry| {
+                entry.record.command == "deploy"
+                    && entry.record.release.as_str().starts_with(wanted)
+            });
+            let target = found.next().ok_or_else(|| {
+                format!("no release begins with '{wanted}' (hint: `history` lists them)")
+            })?;
             if found.next().is_some() {
                 return Err(format!("'{wanted}' begins more than one release"));
             }
@@ -97,13 +234,23 @@ fn choose<'l>(log: &'l [Live], to: Option<&str>) -> Result<(&'l Live, &'l Live),
 
 /// The lanes whose content differs, checked against what was asked for.
 fn lanes(current: &Live, target: &Live, asked: &Asked) -> Result<Vec<Lane>, String> {
-    let differs = |lane: &Lane| match (current.record.lanes.get(lane), target.record.lanes.get(lane)) {
+    let differs = |lane: &Lane| match (
+        current.record.lanes.get(lane),
+        target.record.lanes.get(lane),
+    ) {
         (Some(now), Some(then)) => now.digest != then.digest || now.commit != then.commit,
         (_, then) => then.is_some(),
     };
     let differing: Vec<Lane> = Lane::ALL.into_iter().filter(differs).collect();
-    let wanted: Vec<Lane> = differing.iter().copied().filter(|lane| asked.only.is_empty() || asked.only.contains(lane)).collect();
-    if wanted == [Lane::Backend] && differing.contains(&Lane::Frontend) && asked.break_glass.is_none() {
+    let wanted: Vec<Lane> = differing
+        .iter()
+        .copied()
+        .filter(|lane| asked.only.is_empty() || asked.only.contains(lane))
+        .collect();
+    if wanted == [Lane::Backend]
+        && differing.contains(&Lane::Frontend)
+        && asked.break_glass.is_none()
+    {
         return Err("the backend alone would leave a newer frontend on an older backend (hint: roll both back, or say --break-glass REASON)".to_owned());
     }
     Ok(wanted)
@@ -112,40 +259,59 @@ fn lanes(current: &Live, target: &Live, asked: &Asked) -> Result<Vec<Lane>, Stri
 /// Providers delete old deploys; better to know before anything changes.
 fn still_there(session: &Session<'_>, target: &Live, lanes: &[Lane]) -> Result<(), String> {
     for lane in lanes {
-        let Some(id) = deploy_of(target, *lane) else { continue };
+        let Some(id) = deploy_of(target, *lane) else {
+            continue;
+        };
         let asked = match lane {
             Lane::Frontend => session.netlify.deploy(&id).map(|_| ()),
             Lane::Backend => session.render.deploy(&id).map(|_| ()),
         };
-        asked.map_err(|error| format!("the {lane}'s deploy {id} of release {} cannot be brought back: {error}", target.record.release))?;
+        asked.map_err(|error| {
+            format!(
+                "the {lane}'s deploy {id} of release {} cannot be brought back: {error}",
+                target.record.release
+            )
+        })?;
     }
     Ok(())
 }
 
 fn deploy_of(live: &Live, lane: Lane) -> Option<DeployId> {
-    live.record.lanes.get(&lane).map(|lane| lane.deploy_id.clone())
+    live.record
+        .lanes
+        .get(&lane)
+        .map(|lane| lane.deploy_id.clone())
 }
 
-/// An older backend must be able to run on what newer migrations made of the schema.
-fn schema_forbids(session: &Session<'_>, target: &Live) -> Option<String> {
-    let token = session.admin_token?;
-    let state = crate::service::Service::new(session.world, &session.target.service_url).admin_state(token).ok()?;
-    let known: BTreeSet<String> = facts::migration_names(session.config, target.manifests.get(&Lane::Backend));
-    let row = state.history.iter().find(|row| !known.contains(&row.filename) && row.compatible == Some(false))?;
-    Some(format!(
-        "migration {} was applied since and the older backend cannot run on it; the code was not rolled back (choices: fix forward with a new release, or restore the backup that was made before that migration)",
-        row.filename
-    ))
-}
-
-fn plan_of(session: &Session<'_>, current: &Live, target: &Live, lanes: &[Lane]) -> Plan {
+fn plan_of(session: &Session<'_>, course: &Course<'_>) -> Plan {
+    let Course {
+        current,
+        target,
+        lanes,
+        ..
+    } = course;
     let decisions = Lane::ALL.map(|lane| {
         let run = lanes.contains(&lane);
-        let reason = if run { format!("back to release {}", target.record.release) } else { "the same in both releases, or not asked for".to_owned() };
-        LaneDecision { lane, run, reason, added: Vec::new(), modified: Vec::new(), deleted: Vec::new() }
+        let reason = if run {
+            format!("back to release {}", target.record.release)
+        } else {
+            "the same in both releases, or not asked for".to_owned()
+        };
+        LaneDecision {
+            lane,
+            run,
+            reason,
+            added: Vec::new(),
+            modified: Vec::new(),
+            deleted: Vec::new(),
+        }
     });
     let mut steps = Vec::new();
-    steps.extend(lanes.contains(&Lane::Frontend).then_some(Step::UndoFrontend));
+    steps.extend(
+        lanes
+            .contains(&Lane::Frontend)
+            .then_some(Step::UndoFrontend),
+    );
     steps.extend(lanes.contains(&Lane::Backend).then_some(Step::UndoBackend));
     steps.push(Step::Finalise);
     Plan {
@@ -161,8 +327,14 @@ fn plan_of(session: &Session<'_>, current: &Live, target: &Live, lanes: &[Lane])
     }
 }
 
-fn bring_back(job: &Job<'_>, current: &Live, target: &Live, lanes: &[Lane]) -> Verdict {
-    let verdict = |exit, reason: String| Verdict { exit, reason, release: None };
+/// `published` is what was public before.
+fn bring_back(job: &Job<'_>, course: &Course<'_>, published: Option<&DeployId>) -> Verdict {
+    let Course {
+        current,
+        target,
+        lanes,
+        ..
+    } = course;
     let mut changed = Vec::new();
     for lane in lanes {
         let done = match lane {
@@ -170,11 +342,8 @@ fn bring_back(job: &Job<'_>, current: &Live, target: &Live, lanes: &[Lane]) -> V
             Lane::Backend => undo::backend(job).map(Some),
         };
         match done {
-            Ok(Some(id)) => changed.push((*lane, id)),
-            Ok(None) => {}
-            Err(LaneError::Cancelled(cancelled)) => return verdict(crate::executor::cancelled_exit(cancelled), format!("{cancelled} while the {lane} was rolled back")),
-            Err(error) if changed.is_empty() && *lane == Lane::Frontend => return verdict(Exit::FailedUnchanged, format!("the frontend could not be rolled back: {error}")),
-            Err(error) => return verdict(Exit::Unhealthy, format!("the {lane} could not be rolled back: {error}")),
+            Ok(id) => changed.extend(id.map(|id| (*lane, id))),
+            Err(error) => return stopped(job, *lane, &error, published),
         }
     }
     match record(job, current, target, &changed) {
@@ -183,18 +352,72 @@ fn bring_back(job: &Job<'_>, current: &Live, target: &Live, lanes: &[Lane]) -> V
             reason: format!("release {} is live again", target.record.release),
             release: Some(target.record.release.clone()),
         },
-        Err(error) => verdict(Exit::Unknown, format!("release {} is live again, but that could not be recorded: {error}", target.record.release)),
+        Err(error) => end(
+            Exit::Unknown,
+            format!(
+                "release {} is live again, but that could not be recorded: {error}",
+                target.record.release
+            ),
+        ),
     }
 }
 
-fn record(job: &Job<'_>, current: &Live, target: &Live, changed: &[(Lane, DeployId)]) -> Result<(), LaneError> {
+fn end(exit: Exit, reason: String) -> Verdict {
+    Verdict {
+        exit,
+        reason,
+        release: None,
+    }
+}
+
+/// The end of a rollback that could not go on. The frontend is the first to move: what is public tells whether anything has.
+fn stopped(job: &Job<'_>, lane: Lane, error: &LaneError, published: Option<&DeployId>) -> Verdict {
+    let text = format!("the {lane} could not be rolled back: {error}");
+    match error {
+        LaneError::Cancelled(cancelled) => interrupted(job, *cancelled, lane),
+        LaneError::Unknown(_) => end(Exit::Unknown, text),
+        _ if lane == Lane::Backend => end(Exit::Unhealthy, text),
+        _ => match frontend::published(job) {
+            Ok(found) if found.as_ref() == published => end(Exit::FailedUnchanged, text),
+            Ok(Some(found)) => end(Exit::Unhealthy, format!("{text}; {found} is public now")),
+            Ok(None) => end(Exit::Unhealthy, format!("{text}; nothing is public now")),
+            Err(LaneError::Cancelled(cancelled)) => interrupted(job, cancelled, lane),
+            Err(unread) => end(
+                Exit::Unknown,
+                format!("{text}; and what is public now could not be read: {unread}"),
+            ),
+        },
+    }
+}
+
+fn interrupted(job: &Job<'_>, cancelled: Cancelled, lane: Lane) -> Verdict {
+    // A client that was cut short does not know which signal it was.
+    let cancelled = job.world.cancelled().unwrap_or(cancelled);
+    end(
+        cancelled_exit(cancelled),
+        format!("{cancelled} while the {lane} was rolled back"),
+    )
+}
+
+fn record(
+    job: &Job<'_>,
+    current: &Live,
+    target: &Live,
+    changed: &[(Lane, DeployId)],
+) -> Result<(), LaneError> {
     job.step(Step::Finalise, || {
         let mut record = target.record.clone();
         record.lanes.clone_from(&current.record.lanes);
         let mut manifests = current.manifests.clone();
         for (lane, id) in changed {
             if let Some(then) = target.record.lanes.get(lane) {
-                record.lanes.insert(*lane, live::LiveLane { deploy_id: id.clone(), ..then.clone() });
+                record.lanes.insert(
+                    *lane,
+                    live::LiveLane {
+                        deploy_id: id.clone(),
+                        ..then.clone()
+                    },
+                );
             }
             if let Some(manifest) = target.manifests.get(lane) {
                 manifests.insert(*lane, manifest.clone());
@@ -208,9 +431,17 @@ fn record(job: &Job<'_>, current: &Live, target: &Live, changed: &[(Lane, Deploy
         record.override_reason.clone_from(&job.override_reason);
         let files = live::files(&record, &manifests)?;
         let message = format!("rollback to {}", record.release);
-        match job.world.refs().swap(&live::live_ref(&job.target.name), Some(&current.oid), &files, true, &message)? {
+        match job.world.refs().swap(
+            &live::live_ref(&job.target.name),
+            Some(&current.oid),
+            &files,
+            true,
+            &message,
+        )? {
             Swap::Moved(_) => Ok(((), format!("{} is recorded as live", record.release))),
-            Swap::Lost(_) => Err(LaneError::Failed("another run moved the record meanwhile".to_owned())),
+            Swap::Lost(_) => Err(LaneError::Failed(
+                "another run moved the record meanwhile".to_owned(),
+            )),
         }
     })
 }

@@ -8,7 +8,7 @@ use crate::event::{EventKind, Step, StepEnd};
 use crate::executor::{self, Verdict};
 use crate::exit::Exit;
 use crate::facts::{self, Observed};
-use crate::ids::{ReleaseId, RunId};
+use crate::ids::{Commit, ReleaseId, RunId};
 use crate::inputs::Inputs;
 use crate::job::{Baseline, Commands, Job, LaneError};
 use crate::journal::{Process, RunRow};
@@ -52,6 +52,8 @@ pub struct Session<'a> {
     pub process: Process,
     /// Tells whether the process of an earlier run is gone.
     pub is_dead: &'a (dyn Fn(&Process) -> bool + Sync),
+    /// Tells whether the first commit is part of the second's history; `None` when the history at hand does not tell.
+    pub is_ancestor: &'a (dyn Fn(&Commit, &Commit) -> Option<bool> + Sync),
 }
 
 /// What a caller may ask for.
@@ -87,14 +89,26 @@ pub struct Ended {
 impl Ended {
     /// An end before the run had a name.
     pub fn early(exit: Exit, reason: impl Into<String>) -> Self {
-        let verdict = Verdict { exit, reason: reason.into(), release: None };
-        Self { run: None, verdict, plan: None, nothing_to_do: false }
+        let verdict = Verdict {
+            exit,
+            reason: reason.into(),
+            release: None,
+        };
+        Self {
+            run: None,
+            verdict,
+            plan: None,
+            nothing_to_do: false,
+        }
     }
 }
 
 /// Runs `deploy` to its end. Every event has been emitted when it returns, the last one included.
 pub fn deploy(session: &Session<'_>, options: &Options) -> Ended {
-    finish(session, deploy_inner(session, options).unwrap_or_else(|ended| ended))
+    finish(
+        session,
+        deploy_inner(session, options).unwrap_or_else(|ended| ended),
+    )
 }
 
 /// Writes the end down and emits the last event.
@@ -102,8 +116,15 @@ pub fn finish(session: &Session<'_>, ended: Ended) -> Ended {
     let next = next_commands(&ended.verdict, session.target);
     if let Some(run) = &ended.run {
         let now = session.world.now().wall_ms;
-        if let Err(error) = session.world.journal().finish_run(run, now, ended.verdict.exit, &ended.verdict.reason) {
-            session.world.emit(EventKind::Warning { text: format!("{error:#}") });
+        if let Err(error) =
+            session
+                .world
+                .journal()
+                .finish_run(run, now, ended.verdict.exit, &ended.verdict.reason)
+        {
+            session.world.emit(EventKind::Warning {
+                text: format!("{error:#}"),
+            });
         }
     }
     session.world.emit(EventKind::RunFinished {
@@ -117,18 +138,22 @@ pub fn finish(session: &Session<'_>, ended: Ended) -> Ended {
 
 fn deploy_inner(session: &Session<'_>, options: &Options) -> Result<Ended, Ended> {
     let world = session.world;
-    world.emit(EventKind::StepStarted { step: Step::Preflight });
+    world.emit(EventKind::StepStarted {
+        step: Step::Preflight,
+    });
     let unfinished = resume::find(session, options)?;
     let observed = facts::observe(session).map_err(|error| preflight_failed(world, &error))?;
     let mut planned = plan(&observed.facts, &options.asked);
-    let unfinished = resume::still_current(session, options, unfinished, observed.facts.live.as_ref())?;
+    let unfinished =
+        resume::still_current(session, options, unfinished, observed.facts.live.as_ref())?;
     if let Some(unfinished) = unfinished {
         return go_on(session, options, &unfinished, &observed, planned);
     }
     if planned.is_empty() {
         return Ok(nothing_to_do(session, planned));
     }
-    facts::may_release(session, &observed, &planned).map_err(|error| preflight_failed(world, &error))?;
+    facts::may_release(session, options, &observed, &planned)
+        .map_err(|error| preflight_failed(world, &error))?;
     let run = begin_new(session, options, new_row(session), &session.source.subject)?;
     session.inputs.begin(&run);
     let lease = acquire(session, options, &run)?;
@@ -137,6 +162,11 @@ fn deploy_inner(session: &Session<'_>, options: &Options) -> Result<Ended, Ended
     let observed = match facts::observe_again(session, &observed) {
         Ok(Some(newer)) => {
             planned = plan(&newer.facts, &options.asked);
+            if planned.is_empty() {
+                return Ok(failed(nothing_to_do(session, planned)));
+            }
+            facts::may_release(session, options, &newer, &planned)
+                .map_err(|error| failed(preflight_failed(world, &error)))?;
             newer
         }
         Ok(None) => observed,
@@ -145,19 +175,40 @@ fn deploy_inner(session: &Session<'_>, options: &Options) -> Result<Ended, Ended
     let beginning = Beginning::new(&planned, &observed.baseline);
     resume::remember(session, &run, &beginning).map_err(|error| failed(no_journal(&error)))?;
     announce(session, &planned);
-    let job = job(session, options, &run, &planned, observed.facts.live.as_ref(), observed.baseline, &lease);
-    let ended = Ended { run: Some(run.clone()), verdict: executor::execute(&job), plan: Some(Box::new(planned.clone())), nothing_to_do: false };
+    let job = job(
+        session,
+        options,
+        &run,
+        &planned,
+        observed.facts.live.as_ref(),
+        observed.baseline,
+        &lease,
+    );
+    let ended = Ended {
+        run: Some(run.clone()),
+        verdict: executor::execute(&job),
+        plan: Some(Box::new(planned.clone())),
+        nothing_to_do: false,
+    };
     Ok(give_back(session, &lease, ended))
 }
 
 /// Goes on with an unfinished run, or undoes it. The plan is the one that it began with.
-fn go_on(session: &Session<'_>, options: &Options, unfinished: &Unfinished, observed: &Observed, planned: Plan) -> Result<Ended, Ended> {
+fn go_on(
+    session: &Session<'_>,
+    options: &Options,
+    unfinished: &Unfinished,
+    observed: &Observed,
+    planned: Plan,
+) -> Result<Ended, Ended> {
     let row = &unfinished.row;
     let run = resume::take_over(session, options, row)?;
     session.inputs.begin(&run);
-    let lease = acquire(session, options, &run).map_err(|ended| resume::leave(session, row, ended))?;
+    let lease =
+        acquire(session, options, &run).map_err(|ended| resume::leave(session, row, ended))?;
     let failed = |ended: Ended| resume::leave(session, row, give_back(session, &lease, ended));
-    let now = facts::observe_again(session, observed).map_err(|error| failed(preflight_failed(session.world, &error)))?;
+    let now = facts::observe_again(session, observed)
+        .map_err(|error| failed(preflight_failed(session.world, &error)))?;
     let observed = now.as_ref().unwrap_or(observed);
     let live = observed.facts.live.as_ref();
     let beginning = match &unfinished.beginning {
@@ -170,13 +221,35 @@ fn go_on(session: &Session<'_>, options: &Options, unfinished: &Unfinished, obse
     announce(session, &planned);
     let is_recorded = live.is_some_and(|live| live.record.release.0 == run.0);
     let verdict = if is_recorded && !options.abort {
-        let reason = format!("{} was live and recorded already; only the end of its run was missing", run);
-        Verdict { exit: Exit::Done, reason, release: Some(ReleaseId(run.0.clone())) }
+        let reason =
+            format!("{run} was live and recorded already; only the end of its run was missing");
+        Verdict {
+            exit: Exit::Done,
+            reason,
+            release: Some(ReleaseId(run.0.clone())),
+        }
     } else {
-        let job = job(session, options, &run, &planned, live, beginning.baseline, &lease);
-        if options.abort { executor::abort(&job) } else { executor::execute(&job) }
+        let job = job(
+            session,
+            options,
+            &run,
+            &planned,
+            live,
+            beginning.baseline,
+            &lease,
+        );
+        if options.abort {
+            executor::abort(&job)
+        } else {
+            executor::execute(&job)
+        }
     };
-    let ended = Ended { run: Some(run), verdict, plan: Some(Box::new(planned)), nothing_to_do: false };
+    let ended = Ended {
+        run: Some(run),
+        verdict,
+        plan: Some(Box::new(planned)),
+        nothing_to_do: false,
+    };
     Ok(give_back(session, &lease, ended))
 }
 
@@ -186,11 +259,16 @@ fn end(run: &RunId, mut ended: Ended) -> Ended {
 }
 
 fn preflight_failed(world: &dyn World, error: &LaneError) -> Ended {
-    world.emit(EventKind::StepFinished { step: Step::Preflight, end: StepEnd::Failed, detail: error.to_string() });
+    world.emit(EventKind::StepFinished {
+        step: Step::Preflight,
+        end: StepEnd::Failed,
+        detail: error.to_string(),
+    });
     match error {
-        LaneError::Cancelled(cancelled) => {
-            Ended::early(executor::cancelled_exit(*cancelled), format!("{cancelled} before anything changed"))
-        }
+        LaneError::Cancelled(cancelled) => Ended::early(
+            executor::cancelled_exit(*cancelled),
+            format!("{cancelled} before anything changed"),
+        ),
         LaneError::Database(text) => Ended::early(Exit::Database, text),
         LaneError::Superseded(text) => Ended::early(Exit::Superseded, text),
         other => Ended::early(Exit::Refused, other.to_string()),
@@ -198,11 +276,27 @@ fn preflight_failed(world: &dyn World, error: &LaneError) -> Ended {
 }
 
 fn nothing_to_do(session: &Session<'_>, planned: Plan) -> Ended {
-    session.world.emit(EventKind::StepFinished { step: Step::Preflight, end: StepEnd::Ok, detail: "nothing differs from what is live".to_owned() });
+    session.world.emit(EventKind::StepFinished {
+        step: Step::Preflight,
+        end: StepEnd::Ok,
+        detail: "nothing differs from what is live".to_owned(),
+    });
     announce_plan(session.world, &planned);
-    let reason = format!("nothing to do: {} already has this content", session.target.name);
+    let reason = format!(
+        "nothing to do: {} already has this content",
+        session.target.name
+    );
     let release = planned.parent.clone();
-    Ended { run: None, verdict: Verdict { exit: Exit::Done, reason, release }, plan: Some(Box::new(planned)), nothing_to_do: true }
+    Ended {
+        run: None,
+        verdict: Verdict {
+            exit: Exit::Done,
+            reason,
+            release,
+        },
+        plan: Some(Box::new(planned)),
+        nothing_to_do: true,
+    }
 }
 
 /// The row of a deploy that begins now.
@@ -225,10 +319,18 @@ pub fn new_row(session: &Session<'_>) -> RunRow {
 ///
 /// # Errors
 /// When the journal does not take it.
-pub fn begin_new(session: &Session<'_>, options: &Options, row: RunRow, subject: &str) -> Result<RunId, Ended> {
+pub fn begin_new(
+    session: &Session<'_>,
+    options: &Options,
+    row: RunRow,
+    subject: &str,
+) -> Result<RunId, Ended> {
     let world = session.world;
     resume::bury_all(session)?;
-    world.journal().begin_run(&row).map_err(|error| no_journal(&error))?;
+    world
+        .journal()
+        .begin_run(&row)
+        .map_err(|error| no_journal(&error))?;
     world.attach(&row.id, &[]);
     world.emit(EventKind::RunStarted {
         run: row.id.clone(),
@@ -239,23 +341,35 @@ pub fn begin_new(session: &Session<'_>, options: &Options, row: RunRow, subject:
         by: session.by.clone(),
         override_reason: override_reason(options),
     });
-    world.emit(EventKind::StepStarted { step: Step::Preflight });
+    world.emit(EventKind::StepStarted {
+        step: Step::Preflight,
+    });
     Ok(row.id)
 }
 
 fn no_journal(error: &anyhow::Error) -> Ended {
-    Ended::early(Exit::Refused, format!("{error:#} (without a journal nothing is released)"))
+    Ended::early(
+        Exit::Refused,
+        format!("{error:#} (without a journal nothing is released)"),
+    )
 }
 
 /// Sorts by time and names the commit: `20261123T170102Z-abc1234-9f3c`.
 fn new_run_id(session: &Session<'_>, now_ms: i64) -> RunId {
     let time = jiff::Timestamp::from_millisecond(now_ms).unwrap_or_default();
     let time = time.strftime("%Y%m%dT%H%M%SZ");
-    RunId(format!("{time}-{}-{:04x}", session.source.commit.short(), session.world.random() & 0xffff))
+    RunId(format!(
+        "{time}-{}-{:04x}",
+        session.source.commit.short(),
+        session.world.random() & 0xffff
+    ))
 }
 
 fn override_reason(options: &Options) -> Option<String> {
-    let glass = options.break_glass.as_ref().map(|reason| format!("lease overridden: {reason}"));
+    let glass = options
+        .break_glass
+        .as_ref()
+        .map(|reason| format!("lease overridden: {reason}"));
     glass.or_else(|| options.asked.force.then(|| "--force".to_owned()))
 }
 
@@ -276,12 +390,23 @@ pub fn acquire(session: &Session<'_>, options: &Options, run: &RunId) -> Result<
     };
     let glass = options.break_glass.is_some();
     let is_dead = |process: &Process| glass || (session.is_dead)(process);
-    Lease::acquire(world, &session.target.name, holder, options.wait_lock, &is_dead).map_err(|error| {
+    Lease::acquire(
+        world,
+        &session.target.name,
+        holder,
+        options.wait_lock,
+        &is_dead,
+    )
+    .map_err(|error| {
         let text = match &error {
             LeaseError::Held(_) => error.to_string(),
             LeaseError::Store(_) => format!("{error}; without a lease nothing is released"),
         };
-        world.emit(EventKind::StepFinished { step: Step::Preflight, end: StepEnd::Failed, detail: text.clone() });
+        world.emit(EventKind::StepFinished {
+            step: Step::Preflight,
+            end: StepEnd::Failed,
+            detail: text.clone(),
+        });
         end(run, Ended::early(Exit::Refused, text))
     })
 }
@@ -289,15 +414,28 @@ pub fn acquire(session: &Session<'_>, options: &Options, run: &RunId) -> Result<
 /// Gives the lease back.
 pub fn give_back(session: &Session<'_>, lease: &Lease, ended: Ended) -> Ended {
     if let Err(error) = lease.release(session.world) {
-        session.world.emit(EventKind::Warning { text: format!("{error:#}; it ends by itself in {} s", crate::lease::TTL.as_secs()) });
+        session.world.emit(EventKind::Warning {
+            text: format!(
+                "{error:#}; it ends by itself in {} s",
+                crate::lease::TTL.as_secs()
+            ),
+        });
     }
     ended
 }
 
 /// Ends the preflight and shows the plan.
 pub fn announce(session: &Session<'_>, planned: &Plan) {
-    let detail = format!("reversible: {}, because {}", if planned.reversible { "yes" } else { "no" }, planned.reversible_because);
-    session.world.emit(EventKind::StepFinished { step: Step::Preflight, end: StepEnd::Ok, detail });
+    let detail = format!(
+        "reversible: {}, because {}",
+        if planned.reversible { "yes" } else { "no" },
+        planned.reversible_because
+    );
+    session.world.emit(EventKind::StepFinished {
+        step: Step::Preflight,
+        end: StepEnd::Ok,
+        detail,
+    });
     announce_plan(session.world, planned);
 }
 
@@ -308,7 +446,11 @@ pub fn announce_plan(world: &dyn World, planned: &Plan) {
         lanes: planned.lanes.clone(),
         reversible: planned.reversible,
         reversible_because: planned.reversible_because.clone(),
-        migrations: planned.migrations.iter().map(|file| file.name.clone()).collect(),
+        migrations: planned
+            .migrations
+            .iter()
+            .map(|file| file.name.clone())
+            .collect(),
         steps: planned.steps.clone(),
     });
 }
@@ -356,11 +498,16 @@ fn next_commands(verdict: &Verdict, target: &Target) -> Vec<String> {
     let lines: &[&str] = match verdict.exit {
         Exit::Done => &["status", "rollback"],
         Exit::FailedUnchanged | Exit::RolledBack => &["history", "deploy"],
-        Exit::Degraded | Exit::Unknown | Exit::Interrupted | Exit::Terminated | Exit::Bug => &["deploy --resume", "deploy --abort", "status"],
+        Exit::Degraded | Exit::Unknown | Exit::Interrupted | Exit::Terminated | Exit::Bug => {
+            &["deploy --resume", "deploy --abort", "status"]
+        }
         Exit::Unhealthy => &["status", "rollback"],
         Exit::Database => &["migrate --status", "status"],
         Exit::Superseded => &["status", "history"],
         Exit::Usage | Exit::Refused | Exit::Pending => &["plan"],
     };
-    lines.iter().map(|line| format!("cargo xtask {line}{flag}")).collect()
+    lines
+        .iter()
+        .map(|line| format!("cargo xtask {line}{flag}"))
+        .collect()
 }

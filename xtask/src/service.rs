@@ -74,7 +74,7 @@ impl fmt::Display for Identity {
     }
 }
 
-/// What `/api/version` tells.
+/// What the service's version address tells.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Version {
     /// The commit that runs.
@@ -95,7 +95,7 @@ pub struct SchemaVersion {
     pub latest: Option<String>,
 }
 
-/// What `/api/admin/state` tells: everything about the database but its rows.
+/// What `state` below the administration path tells: everything about the database but its rows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AdminState {
     /// The commit that runs.
@@ -316,13 +316,29 @@ pub fn site_file(
 #[derive(Clone)]
 pub struct Service<'a> {
     api: Api<'a>,
+    version_path: String,
+    admin_path: String,
 }
 
 impl<'a> Service<'a> {
-    /// `url` is the root: `https://name.onrender.com`.
+    /// `url` is the root: `https://name.onrender.com`. The paths are those that deploy.toml has by default.
     pub fn new(world: &'a dyn World, url: &str) -> Self {
         Self {
             api: Api::new(world, "the service", url, None),
+            version_path: "/api/version".to_owned(),
+            admin_path: "/api/admin".to_owned(),
+        }
+    }
+
+    /// The same service, which tells its version at `version` and has its administration endpoints below `admin`: `backend.version`
+    /// and `backend.admin` of deploy.toml.
+    #[must_use]
+    pub fn with_paths(self, version: &str, admin: &str) -> Self {
+        let rooted = |path: &str| format!("/{}", path.trim_matches('/'));
+        Self {
+            version_path: rooted(version),
+            admin_path: rooted(admin),
+            ..self
         }
     }
 
@@ -331,6 +347,7 @@ impl<'a> Service<'a> {
     pub fn until(&self, deadline_ms: u64) -> Self {
         Self {
             api: self.api.until(deadline_ms),
+            ..self.clone()
         }
     }
 
@@ -384,7 +401,7 @@ impl<'a> Service<'a> {
     /// # Errors
     /// When the service does not answer, or not as ours does.
     pub fn version(&self) -> Result<Version, ApiError> {
-        self.api.get_json("/api/version")
+        self.api.get_json(&self.version_path)
     }
 
     /// The database's state.
@@ -392,7 +409,9 @@ impl<'a> Service<'a> {
     /// # Errors
     /// [`ApiError::NotFound`] also when the service has no admin token, or is asked through the site's proxy.
     pub fn admin_state(&self, token: &Secret) -> Result<AdminState, ApiError> {
-        self.api.authorised(token).get_json("/api/admin/state")
+        self.api
+            .authorised(token)
+            .get_json(&format!("{}/state", self.admin_path))
     }
 
     /// Has the running service apply the migrations that it carries. A refusal or failure that the service reports in the usual form
@@ -403,7 +422,7 @@ impl<'a> Service<'a> {
     pub fn admin_migrate(&self, token: &Secret) -> Result<Migrated, ApiError> {
         self.api
             .authorised(token)
-            .post_for_report("/api/admin/migrate", MIGRATE)
+            .post_for_report(&format!("{}/migrate", self.admin_path), MIGRATE)
     }
 }
 

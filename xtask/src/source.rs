@@ -3,9 +3,10 @@
 use crate::changes::LaneFilters;
 use crate::changes::manifest::Manifest;
 use crate::config::Config;
+use crate::credentials::ENV_FILE;
 use crate::git::{Git, Source, TreeEntry};
 use crate::ids::{Commit, Lane};
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use migrate::MigrationFile;
 use std::collections::BTreeMap;
 
@@ -26,6 +27,8 @@ pub struct SourceTree {
     pub migrations: Vec<MigrationFile>,
     /// Files that no lane selects and no `ignore` names.
     pub unselected: Vec<String>,
+    /// The remote branches that hold the commit; `None` where nobody asked, because the environment does not build from a remote.
+    pub remote_branches: Option<Vec<String>>,
 }
 
 /// Reads the commit's tree once and gives every lane its files.
@@ -34,6 +37,12 @@ pub struct SourceTree {
 /// When git fails.
 pub fn read(git: &Git, config: &Config, filters: &LaneFilters, source: Source) -> Result<SourceTree> {
     let tree = git.tree(&source.commit)?;
+    if let Some(tracked) = tree.iter().find(|entry| entry.path == ENV_FILE.as_bytes() || entry.path.ends_with(format!("/{ENV_FILE}").as_bytes())) {
+        bail!(
+            "git tracks {}, which is for credentials (hint: `git rm --cached` it, add it to .gitignore, and replace every credential that it held)",
+            String::from_utf8_lossy(&tracked.path)
+        );
+    }
     let manifests = Lane::ALL
         .into_iter()
         .map(|lane| (lane, Manifest::select(&config.lane_digest(lane), &tree, |path| filters.selects(lane, path))))
@@ -45,7 +54,7 @@ pub fn read(git: &Git, config: &Config, filters: &LaneFilters, source: Source) -
         .collect();
     let migrations = migrations(git, config, &source.commit, &tree)?;
     let Source { commit, subject, dirty, versioned } = source;
-    Ok(SourceTree { commit, subject, dirty, versioned, manifests, migrations, unselected })
+    Ok(SourceTree { commit, subject, dirty, versioned, manifests, migrations, unselected, remote_branches: None })
 }
 
 /// The `*.sql` files of the migrations folder, as the commit has them.

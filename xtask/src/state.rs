@@ -28,7 +28,9 @@ pub struct StepStatus {
 impl StepStatus {
     /// How long it took, or has been running at `now_ms`.
     pub fn duration_ms(&self, now_ms: u64) -> u64 {
-        self.finished_ms.unwrap_or(now_ms).saturating_sub(self.started_ms)
+        self.finished_ms
+            .unwrap_or(now_ms)
+            .saturating_sub(self.started_ms)
     }
 }
 
@@ -108,7 +110,15 @@ impl RunState {
     pub fn apply(&mut self, event: &Event) {
         self.elapsed_ms = self.elapsed_ms.max(event.elapsed_ms);
         match &event.kind {
-            EventKind::RunStarted { run, command, environment, commit, subject, by, override_reason } => {
+            EventKind::RunStarted {
+                run,
+                command,
+                environment,
+                commit,
+                subject,
+                by,
+                override_reason,
+            } => {
                 *self = Self {
                     run: Some(run.clone()),
                     command: command.clone(),
@@ -123,15 +133,28 @@ impl RunState {
                 };
             }
             EventKind::Recovered { .. } | EventKind::Note { .. } => {}
-            EventKind::Planned { parent, lanes, reversible, reversible_because, migrations, steps } => {
+            EventKind::Planned {
+                parent,
+                lanes,
+                reversible,
+                reversible_because,
+                migrations,
+                steps,
+            } => {
                 self.parent.clone_from(parent);
                 self.reversible = Some((*reversible, reversible_because.clone()));
                 self.migrations.clone_from(migrations);
                 self.planned.clone_from(steps);
-                self.lanes = lanes.iter().map(|decision| (decision.lane, LaneStatus::planned(decision))).collect();
+                self.lanes = lanes
+                    .iter()
+                    .map(|decision| (decision.lane, LaneStatus::planned(decision)))
+                    .collect();
             }
             EventKind::StepStarted { step } => {
-                let fresh = StepStatus { started_ms: event.elapsed_ms, ..StepStatus::default() };
+                let fresh = StepStatus {
+                    started_ms: event.elapsed_ms,
+                    ..StepStatus::default()
+                };
                 self.steps.insert(*step, fresh);
             }
             EventKind::StepProgress { step, text } => self.step(*step).progress.clone_from(text),
@@ -149,14 +172,23 @@ impl RunState {
                 tail.push_back(line.clone());
             }
             EventKind::Retry { .. } => self.retries += 1,
-            EventKind::LaneChanged { lane, state, deploy_id, url } => {
+            EventKind::LaneChanged {
+                lane,
+                state,
+                deploy_id,
+                url,
+            } => {
                 if let Some(status) = self.lanes.get_mut(lane) {
                     status.state = *state;
                     status.deploy_id = deploy_id.clone().or(status.deploy_id.take());
                     status.url = url.clone().or(status.url.take());
                 }
             }
-            EventKind::Gate { number, passed, because } => {
+            EventKind::Gate {
+                number,
+                passed,
+                because,
+            } => {
                 self.gates.insert(*number, (*passed, because.clone()));
             }
             EventKind::Warning { text } => {
@@ -164,7 +196,12 @@ impl RunState {
                     self.warnings.push(text.clone());
                 }
             }
-            EventKind::RunFinished { exit, release, reason, next } => {
+            EventKind::RunFinished {
+                exit,
+                release,
+                reason,
+                next,
+            } => {
                 self.exit = Some(*exit);
                 self.release.clone_from(release);
                 self.reason.clone_from(reason);
@@ -190,13 +227,29 @@ impl RunState {
     pub fn critical_path(&self) -> (Vec<Step>, u64) {
         let mut best: BTreeMap<Step, (u64, Option<Step>)> = BTreeMap::new();
         // In order of the end, every step comes after all that it waited for.
-        let mut ended: Vec<(u64, Step)> =
-            self.steps.iter().filter_map(|(step, status)| Some((status.finished_ms?, *step))).collect();
+        let mut ended: Vec<(u64, Step)> = self
+            .steps
+            .iter()
+            .filter_map(|(step, status)| Some((status.finished_ms?, *step)))
+            .collect();
         ended.sort_unstable();
         for (_, step) in &ended {
-            let own = self.steps.get(step).map_or(0, |status| status.duration_ms(self.elapsed_ms));
-            let before = step.after().iter().filter_map(|prior| best.get(prior).map(|found| (found.0, *prior))).max();
-            best.insert(*step, (own + before.map_or(0, |(length, _)| length), before.map(|(_, prior)| prior)));
+            let own = self
+                .steps
+                .get(step)
+                .map_or(0, |status| status.duration_ms(self.elapsed_ms));
+            let before = step
+                .after()
+                .iter()
+                .filter_map(|prior| best.get(prior).map(|found| (found.0, *prior)))
+                .max();
+            best.insert(
+                *step,
+                (
+                    own + before.map_or(0, |(length, _)| length),
+                    before.map(|(_, prior)| prior),
+                ),
+            );
         }
         let Some((last, (length, _))) = best.iter().max_by_key(|(_, (length, _))| *length) else {
             return (Vec::new(), 0);
@@ -214,7 +267,11 @@ impl LaneStatus {
     fn planned(decision: &LaneDecision) -> Self {
         Self {
             decision: decision.clone(),
-            state: if decision.run { LaneState::Planned } else { LaneState::Unchanged },
+            state: if decision.run {
+                LaneState::Planned
+            } else {
+                LaneState::Unchanged
+            },
             deploy_id: None,
             url: None,
         }
@@ -226,11 +283,20 @@ mod tests {
     use super::*;
 
     fn at(seq: u64, elapsed_ms: u64, kind: EventKind) -> Event {
-        Event { seq, at_ms: 0, elapsed_ms, kind }
+        Event {
+            seq,
+            at_ms: 0,
+            elapsed_ms,
+            kind,
+        }
     }
 
     fn step(step: Step, from: u64, to: u64) -> [Event; 2] {
-        let end = EventKind::StepFinished { step, end: StepEnd::Ok, detail: String::new() };
+        let end = EventKind::StepFinished {
+            step,
+            end: StepEnd::Ok,
+            detail: String::new(),
+        };
         [at(0, from, EventKind::StepStarted { step }), at(0, to, end)]
     }
 
@@ -254,8 +320,18 @@ mod tests {
 
     #[test]
     fn a_failed_step_is_found_by_when_it_failed() {
-        let failed = |step| EventKind::StepFinished { step, end: StepEnd::Failed, detail: "no".to_owned() };
-        let state = RunState::fold(&[at(1, 5, failed(Step::FrontendBuild)), at(2, 3, failed(Step::Checks))]);
-        assert_eq!(state.failed_step().map(|(step, _)| step), Some(Step::Checks));
+        let failed = |step| EventKind::StepFinished {
+            step,
+            end: StepEnd::Failed,
+            detail: "no".to_owned(),
+        };
+        let state = RunState::fold(&[
+            at(1, 5, failed(Step::FrontendBuild)),
+            at(2, 3, failed(Step::Checks)),
+        ]);
+        assert_eq!(
+            state.failed_step().map(|(step, _)| step),
+            Some(Step::Checks)
+        );
     }
 }

@@ -62,12 +62,26 @@ fn read_lines(stream: impl Read + Send + 'static, lines: Sender<String>) {
                 Ok(0) | Err(_) => return,
                 Ok(_) => {}
             }
+            let is_whole = line.last() == Some(&b'\n') || u64::try_from(line.len()).is_ok_and(|length| length < LINE_BYTES_MAX);
+            if !is_whole {
+                cut_at_blank(&mut line);
+                if reader.skip_until(b'\n').is_err() {
+                    return;
+                }
+            }
             let text = String::from_utf8_lossy(&line);
             if lines.send(text.trim_end_matches(['\n', '\r']).to_owned()).is_err() {
                 return;
             }
         }
     });
+}
+
+/// The last word may be the first half of a credential, which no redactor would know.
+fn cut_at_blank(line: &mut Vec<u8>) {
+    let end = line.iter().rposition(u8::is_ascii_whitespace).unwrap_or(0);
+    line.truncate(end);
+    line.extend_from_slice(b" [the rest of this line was too long]");
 }
 
 fn watch(
@@ -154,6 +168,12 @@ mod tests {
         let grandchild = lines.first().unwrap().parse::<i32>().unwrap();
         let stat = std::fs::read_to_string(format!("/proc/{grandchild}/stat")).unwrap_or_default();
         assert!(stat.is_empty() || stat.contains(") Z"), "still runs: {stat}");
+    }
+
+    #[test]
+    fn an_endless_line_is_cut_between_words() {
+        let (_, lines) = run("printf 'first '; head -c 70000 /dev/zero | tr '\\0' x; echo; echo next", Duration::from_secs(60));
+        assert_eq!(lines, ["first [the rest of this line was too long]", "next"]);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use rustix::process::{Pid, Signal};
 use serde::{Deserialize, Serialize};
 
 use crate::core::Secrets;
-use crate::process::start_ticks;
+use crate::process::{of_daemon, start_ticks};
 use crate::settings::Settings;
 use crate::tcp::{Shell, is_locked, read_if_there, write_private};
 
@@ -105,6 +105,8 @@ pub fn start(exe_and_args: &[OsString], state_dir: &Path, settings: &Settings) -
     let mut is_ours = true;
     let mut child = Command::new(exe)
         .args(args)
+        .env_clear()
+        .envs(of_daemon())
         .stdin(Stdio::null())
         .stdout(log.try_clone().context("share the log file")?)
         .stderr(log)

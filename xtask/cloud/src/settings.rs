@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub struct Settings {
     /// The project's name; shown as team and account name.
     pub project: String,
-    /// The working copy whose commits are built. Its `cache` folders are shared with the builds.
+    /// The working copy whose commits are built. The first build begins with a copy of its `cache` folders.
     pub repo_dir: PathBuf,
     /// The git directory that holds the commits, when it is not `repo_dir`'s own.
     #[serde(default)]
@@ -53,7 +53,7 @@ pub struct ServiceSettings {
     pub start_command: String,
     /// Globs, relative to the tree, of what the build leaves behind for the start. Empty: every tracked file.
     pub artifacts: Vec<String>,
-    /// Folders of the working copy (for instance `target`) that builds share, so that dependencies compile once.
+    /// Folders of the working copy that the first build begins with, so that dependencies compile once. Copied, never shared.
     pub cache: Vec<String>,
     /// Paths (a prefix, or a glob with `*`) whose content decides whether an earlier build can be reused. Empty: the whole tree.
     pub build_filter: Vec<String>,

@@ -4,6 +4,7 @@
 //! "why did this lane not run" is asked more often than "did it run".
 
 use super::glob::{Pattern, PatternError, Undecided};
+use serde::Deserialize;
 use std::fmt;
 
 /// What happened to a file, in git's words. A change of type (a file that became a link) has none of these: plain patterns
@@ -44,7 +45,8 @@ impl Status {
 }
 
 /// How many rules a file must meet.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Quantifier {
     /// At least one.
     #[default]

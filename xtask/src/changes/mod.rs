@@ -8,7 +8,7 @@ pub mod ndjson;
 use crate::config::{self, Config};
 use crate::ids::Lane;
 use anyhow::{Context as _, Result, anyhow};
-use filter::{Filter, Rule, Status};
+use filter::{Filter, Quantifier, Rule, Status};
 use manifest::Change;
 use std::collections::BTreeMap;
 
@@ -28,7 +28,7 @@ impl LaneFilters {
         let frontend = compile("frontend.paths", &config.frontend.paths, config.frontend.quantifier)?;
         let backend = compile("backend.paths", &config.backend.paths, config.backend.quantifier)?;
         let ignored: Vec<config::Rule> = config.ignore.iter().map(|text| config::Rule::Pattern(text.clone())).collect();
-        let ignored = compile("ignore", &ignored, config::Quantifier::Some)?;
+        let ignored = compile("ignore", &ignored, Quantifier::Some)?;
         Ok(Self { lanes: BTreeMap::from([(Lane::Frontend, frontend), (Lane::Backend, backend)]), ignored })
     }
 
@@ -67,7 +67,7 @@ fn status(change: &Change) -> Option<Status> {
     }
 }
 
-fn compile(key: &str, rules: &[config::Rule], quantifier: config::Quantifier) -> Result<Filter> {
+fn compile(key: &str, rules: &[config::Rule], quantifier: Quantifier) -> Result<Filter> {
     let mut compiled = Vec::new();
     for rule in rules {
         match rule {
@@ -79,10 +79,5 @@ fn compile(key: &str, rules: &[config::Rule], quantifier: config::Quantifier) ->
             }
         }
     }
-    let quantifier = match quantifier {
-        config::Quantifier::Some => filter::Quantifier::Some,
-        config::Quantifier::Every => filter::Quantifier::Every,
-        config::Quantifier::SomeWithExcludes => filter::Quantifier::SomeWithExcludes,
-    };
     Filter::new(compiled, quantifier).map_err(|error| anyhow!("{key}: {error}"))
 }

@@ -2,9 +2,9 @@
 
 use super::{Globals, Log, Where};
 use crate::changes::LaneFilters;
-use crate::config::{Config, LOCAL, Target, environment_name};
+use crate::config::{Config, LOCAL, LocalCloud, Target, environment_name};
 use crate::console::Console;
-use crate::credentials::{CredentialName, Credentials, child_vars};
+use crate::credentials::{CredentialName, Credentials, child_vars, is_withheld};
 use crate::dispatch::{Dispatcher, Sink};
 use crate::environ::Environ;
 use crate::exit::Exit;
@@ -16,6 +16,7 @@ use crate::journal::Journal;
 use crate::local_cloud;
 use crate::redact::Secret;
 use crate::sink;
+use base64::Engine as _;
 use cloud::daemon::Running;
 use std::path::{Path, PathBuf};
 
@@ -113,8 +114,30 @@ impl App<'_> {
         let root = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(&self.environ.cwd).to_owned();
         let state_dir = self.environ.var("TANDEM_STATE_DIR").map_or_else(|| root.join(".tandem"), |dir| self.environ.cwd.join(dir));
         prepare_state_dir(&state_dir)?;
-        let git = Git::open(&root, &state_dir)?;
+        let git = self.open_git(&root, &state_dir)?;
         Ok(Project { root, config, filters, state_dir, git })
+    }
+
+    /// Opens git without our credentials in its environment, except what the origin asks for.
+    fn open_git(&self, root: &Path, state_dir: &Path) -> Result<Git, Failure> {
+        // A credential helper that a workflow configures reads this one.
+        let github = CredentialName::GithubToken.variable();
+        let withheld: Vec<String> = self.environ.vars.keys().filter(|name| is_withheld(name) && *name != github).cloned().collect();
+        let mut git = Git::open(root, state_dir, &withheld)?;
+        // Whoever configured git's authentication by the environment meant that one to be used.
+        if self.environ.var("GIT_CONFIG_COUNT").is_some() || !git.is_versioned() {
+            return Ok(git);
+        }
+        let credentials = Credentials::load(self.environ, root).unwrap_or_default();
+        let (Some(token), Ok(url)) = (credentials.get(CredentialName::GithubToken), git.remote_url(ORIGIN)) else { return Ok(git) };
+        let server = self.environ.var("GITHUB_SERVER_URL").unwrap_or("https://github.com").trim_end_matches('/');
+        if url.starts_with(&format!("{server}/")) {
+            let basic = base64::engine::general_purpose::STANDARD.encode(format!("x-access-token:{}", token.expose()));
+            self.console.register(github, token.expose());
+            self.console.register("GITHUB_TOKEN_HEADER", &basic);
+            git.authenticate(format!("http.{server}/.extraheader"), format!("AUTHORIZATION: basic {basic}"));
+        }
+        Ok(git)
     }
 
     fn config_path(&self) -> Result<PathBuf, Failure> {
@@ -149,6 +172,9 @@ impl App<'_> {
             local_cloud::use_credentials(&mut credentials, running);
             local_cloud::address(running)
         });
+        if let Some(place) = &place {
+            self.warn_of_overrides(place);
+        }
         let target = Target::resolve(&project.config, name, self.environ, place.as_ref()).map_err(|error| Failure::usage(error.to_string()))?;
         for (name, secret) in credentials.secrets() {
             self.console.register(name.variable(), secret.expose());
@@ -159,6 +185,22 @@ impl App<'_> {
                 .map_err(|error| Failure::refused(error.to_string()))?;
         }
         Ok(Connected { target, credentials })
+    }
+
+    /// Variables meant for another environment also override `local`: better said than wondered about.
+    fn warn_of_overrides(&self, cloud: &LocalCloud) {
+        let own = [
+            ("NETLIFY_API_URL", &cloud.netlify_api),
+            ("RENDER_HOST", &cloud.render_api),
+            ("NETLIFY_SITE_ID", &cloud.site_id.0),
+            ("RENDER_SERVICE_ID", &cloud.service_id.0),
+            ("SITE_URL", &cloud.site_url),
+            ("SERVICE_URL", &cloud.service_url),
+        ];
+        let foreign: Vec<&str> = own.iter().filter(|(name, value)| self.environ.var(name).is_some_and(|set| set != value.as_str())).map(|(name, _)| *name).collect();
+        if !foreign.is_empty() {
+            self.console.err(&format!("warning: {} of this shell override the local cloud's own (hint: unset them, or name the environment they are for)", foreign.join(", ")));
+        }
     }
 
     /// The local cloud, started when it does not run.

@@ -49,9 +49,28 @@ pub struct Row {
 }
 
 impl Row {
-    fn new(what: impl Into<String>, measured: f64, unit: &'static str, against: impl Into<String>, reference: f64, aim: &'static str) -> Self {
-        let ratio = if reference > 0.0 { measured / reference } else { f64::NAN };
-        Self { what: what.into(), measured, reference, unit, against: against.into(), ratio, aim }
+    fn new(
+        what: impl Into<String>,
+        measured: f64,
+        unit: &'static str,
+        against: impl Into<String>,
+        reference: f64,
+        aim: &'static str,
+    ) -> Self {
+        let ratio = if reference > 0.0 {
+            measured / reference
+        } else {
+            f64::NAN
+        };
+        Self {
+            what: what.into(),
+            measured,
+            reference,
+            unit,
+            against: against.into(),
+            ratio,
+            aim,
+        }
     }
 }
 
@@ -81,7 +100,8 @@ pub fn run(app: &App<'_>, args: &BenchArgs) -> Result<u8, Failure> {
         rows.push(build::first_deploy(app, &project)?);
     }
     if args.json {
-        app.console.out(&format!("{:#}", serde_json::json!({ "figures": rows })));
+        app.console
+            .out(&format!("{:#}", serde_json::json!({ "figures": rows })));
     } else {
         app.console.out(&table(&rows));
     }
@@ -89,9 +109,17 @@ pub fn run(app: &App<'_>, args: &BenchArgs) -> Result<u8, Failure> {
 }
 
 fn table(rows: &[Row]) -> String {
-    let width = |cell: fn(&Row) -> &str| rows.iter().map(|row| cell(row).chars().count()).max().unwrap_or(0);
+    let width = |cell: fn(&Row) -> &str| {
+        rows.iter()
+            .map(|row| cell(row).chars().count())
+            .max()
+            .unwrap_or(0)
+    };
     let (what, against) = (width(|row| &row.what), width(|row| &row.against));
-    let mut text = format!("{:what$}  {:>10}  {:>10}  {:5}  {:>6}  {:against$}  aim\n", "figure", "measured", "reference", "unit", "ratio", "against");
+    let mut text = format!(
+        "{:what$}  {:>10}  {:>10}  {:5}  {:>6}  {:against$}  aim\n",
+        "figure", "measured", "reference", "unit", "ratio", "against"
+    );
     for row in rows {
         let _infallible = writeln!(
             text,
@@ -111,6 +139,11 @@ mod tests {
         let row = Row::new("x", 3.0, "s", "floor", 2.0, "≤ 2");
         assert!((row.ratio - 1.5).abs() < f64::EPSILON);
         assert!(Row::new("x", 3.0, "s", "floor", 0.0, "").ratio.is_nan());
-        assert!(table(&[row]).lines().nth(1).is_some_and(|line| line.contains("1.500") && line.ends_with("≤ 2")));
+        assert!(
+            table(&[row])
+                .lines()
+                .nth(1)
+                .is_some_and(|line| line.contains("1.500") && line.ends_with("≤ 2"))
+        );
     }
 }

@@ -5,7 +5,7 @@ use super::Where;
 use crate::config::LOCAL;
 use crate::credentials::CredentialName;
 use crate::exit::Exit;
-use crate::http::Api;
+use crate::http::{Api, RETRY_BUDGET};
 use crate::ids::{EnvironmentName, Lane};
 use crate::lane::frontend::Accepted;
 use crate::netlify::Netlify;
@@ -20,6 +20,7 @@ use crate::source::{self, SourceTree};
 use crate::working_tree::WorkingTree;
 use clap::Args;
 use std::sync::Mutex;
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 /// Release what differs from what is live, both lanes in parallel, as one release.
@@ -83,31 +84,22 @@ impl DeployArgs {
 /// # Errors
 /// When it could not begin.
 pub fn run(app: &App<'_>, args: &DeployArgs) -> Result<u8, Failure> {
-    let begun = begin(app, args);
-    if let (true, Err(failure)) = (args.json, &begun) {
-        app.console.out(&sink::json::failure(failure.exit, &failure.text));
-    }
-    begun
-}
-
-fn begin(app: &App<'_>, args: &DeployArgs) -> Result<u8, Failure> {
     let project = app.project()?;
     let name = app.environment(args.place)?;
     let cancel = CancelFlag::default();
-    hear_signals(&cancel)?;
     let cloud = if name.as_str() == LOCAL { Some(app.ensure_cloud(&project, None)?) } else { None };
     let connected = app.connect(&project, &name, cloud.as_ref())?;
     let source = read_source(app, &project, &name)?;
-    with_session(app, &project, &connected, &source, cancel, |session, dispatcher| {
+    with_session(app, &project, &connected, &source, cancel.clone(), |session, dispatcher| {
         if args.dry_run {
             return super::plan::show(app, session, &args.options().asked, args.json, false);
         }
         confirm(app, args, session)?;
+        // Not before: Ctrl-C at the question must simply end the program.
+        hear_signals(&cancel)?;
         let ended = run::deploy(session, &args.options());
         let state = dispatcher.state();
-        if !ended.nothing_to_do {
-            notify::all(app, session, &connected, &state);
-        }
+        notify::all(app, session, &connected, &state);
         if args.json {
             app.console.out(&sink::json::deploy(&ended, &state));
         } else {
@@ -123,7 +115,10 @@ fn begin(app: &App<'_>, args: &DeployArgs) -> Result<u8, Failure> {
 /// Reads what would be released and says when it is more than HEAD.
 pub fn read_source(app: &App<'_>, project: &Project, name: &EnvironmentName) -> Result<SourceTree, Failure> {
     let found = project.git.source()?;
-    let source = source::read(&project.git, &project.config, &project.filters, found)?;
+    let mut source = source::read(&project.git, &project.config, &project.filters, found)?;
+    if name.as_str() != LOCAL && source.versioned {
+        source.remote_branches = Some(project.git.remote_branches(&source.commit)?);
+    }
     if name.as_str() == LOCAL && !app.globals.quiet {
         if !source.versioned {
             app.console.err("note: this folder is no git repository; its files are released as they are");
@@ -151,8 +146,10 @@ pub fn with_session(
     let refs = app.refs(project, &target.name);
     let dispatcher = app.dispatcher();
     let world = Real::new(&journal, &refs, &dispatcher, cancel)?;
-    let netlify = Netlify::new(Api::new(&world, "Netlify", &target.netlify_api, Some(connected.secret(CredentialName::NetlifyAuthToken)?)), target.site_id.clone());
-    let render = Render::new(Api::new(&world, "Render", &target.render_api, Some(connected.secret(CredentialName::RenderApiKey)?)), target.service_id.clone());
+    let budget = AtomicU32::new(RETRY_BUDGET);
+    let api = |provider, base, name| -> Result<Api<'_>, Failure> { Ok(Api::new(&world, provider, base, Some(connected.secret(name)?)).paying_from(&budget)) };
+    let netlify = Netlify::new(api("Netlify", &target.netlify_api, CredentialName::NetlifyAuthToken)?, target.site_id.clone());
+    let render = Render::new(api("Render", &target.render_api, CredentialName::RenderApiKey)?, target.service_id.clone());
     let inputs = WorkingTree {
         root: &project.root,
         config: &project.config,
@@ -176,6 +173,7 @@ pub fn with_session(
         by: app.by(),
         process: process::current(),
         is_dead: &process::is_dead,
+        is_ancestor: &|old, new| project.git.is_ancestor(old, new).ok().flatten(),
     };
     body(&session, &dispatcher)
 }

@@ -2,15 +2,14 @@
 
 use super::Where;
 use super::app::{App, Failure};
-use super::status::observe;
-use crate::config::LOCAL;
 use crate::exit::Exit;
-use crate::ids::RunId;
-use crate::lease::{self, Holder, Lease};
+use crate::ids::{EnvironmentName, RunId};
+use crate::lease::{self, Holder, Lease, LeaseError};
 use crate::live;
-use crate::local_cloud;
 use crate::process;
-use crate::run::Session;
+use crate::real::{CancelFlag, Real};
+use crate::refs::Swap;
+use crate::world::World as _;
 use clap::{Args, Subcommand};
 use std::time::Duration;
 
@@ -38,56 +37,58 @@ pub enum Action {
     Release,
 }
 
-/// Runs the command.
+/// Runs the command. It needs the refs only: no credential of a provider, and no running cloud.
 ///
 /// # Errors
 /// When the store cannot be asked, or somebody holds the lock already.
 pub fn run(app: &App<'_>, args: &LockArgs) -> Result<u8, Failure> {
     let project = app.project()?;
     let name = app.environment(args.place)?;
-    let cloud = if name.as_str() == LOCAL { Some(local_cloud::ensure(&project, None)?) } else { None };
-    let connected = app.connect(&project, &name, cloud.as_ref())?;
-    let mut text = String::new();
-    observe(app, &project, &connected, |session| {
-        text = match &args.action {
-            Action::Status => status(session)?,
-            Action::Take { reason } => take(session, reason)?,
-            Action::Release => release(session)?,
-        };
-        Ok(())
-    })?;
+    let journal = app.journal(&project)?;
+    let refs = app.refs(&project, &name);
+    let dispatcher = app.dispatcher();
+    let world = Real::new(&journal, &refs, &dispatcher, CancelFlag::default())?;
+    let text = match &args.action {
+        Action::Status => status(&world, &name)?,
+        Action::Take { reason } => take(app, &world, &name, reason)?,
+        Action::Release => release(&world, &name)?,
+    };
     app.console.out(&text);
     Ok(Exit::Done.code())
 }
 
-fn status(session: &Session<'_>) -> anyhow::Result<String> {
-    let name = &session.target.name;
-    Ok(match lease::holder(session.world, name)? {
+fn status(world: &Real<'_>, name: &EnvironmentName) -> anyhow::Result<String> {
+    Ok(match lease::holder(world, name)? {
         None => format!("{name} is not locked"),
-        Some((_, holder)) => format!("{name} is locked: {}", lease::LeaseError::Held(Box::new(holder))),
+        Some((_, holder)) => format!("{name} is locked: {}", LeaseError::Held(Box::new(holder))),
     })
 }
 
-fn take(session: &Session<'_>, reason: &str) -> Result<String, Failure> {
-    let now = session.world.now().wall_ms;
+fn take(app: &App<'_>, world: &Real<'_>, name: &EnvironmentName, reason: &str) -> Result<String, Failure> {
+    let now = world.now().wall_ms;
     let holder = Holder {
-        run: RunId(format!("manual-{:08x}", session.world.random() & 0xffff_ffff)),
-        by: session.by.clone(),
+        run: RunId(format!("manual-{:08x}", world.random() & 0xffff_ffff)),
+        by: app.by(),
         process: process::current(),
         since_ms: now,
         renewed_ms: now,
         reason: Some(reason.to_owned()),
         nonce: String::new(),
     };
-    Lease::acquire(session.world, &session.target.name, holder, Duration::ZERO, session.is_dead).map_err(|error| Failure::refused(error.to_string()))?;
-    Ok(format!("{} is locked: {reason} (hint: `cargo xtask lock release` gives it free)", session.target.name))
+    Lease::acquire(world, name, holder, Duration::ZERO, &process::is_dead).map_err(|error| Failure::refused(error.to_string()))?;
+    Ok(format!("{name} is locked: {reason} (hint: `cargo xtask lock release` for the same environment gives it free)"))
 }
 
-fn release(session: &Session<'_>) -> anyhow::Result<String> {
-    let name = &session.target.name;
+fn release(world: &Real<'_>, name: &EnvironmentName) -> Result<String, Failure> {
     let reference = live::lease_ref(name);
     // Read without parsing: a damaged lease must be removable too.
-    let Some(value) = session.world.refs().read(&reference)? else { return Ok(format!("{name} was not locked")) };
-    session.world.refs().delete(&reference, &value.oid)?;
-    Ok(format!("{name} is free"))
+    let Some(value) = world.refs().read(&reference)? else { return Ok(format!("{name} was not locked")) };
+    match world.refs().delete(&reference, &value.oid)? {
+        Swap::Moved(_) => {}
+        Swap::Lost(_) => return Err(Failure::refused(format!("the lock of {name} was renewed or taken at the same moment: a run is at work (hint: `lock status` names it)"))),
+    }
+    Ok(match lease::parse(&value) {
+        Ok(holder) => format!("{name} is free; it was held by run {} of {} on {}", holder.run, holder.by, holder.process.host),
+        Err(_) => format!("{name} is free; what held it could not be read"),
+    })
 }

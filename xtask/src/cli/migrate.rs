@@ -6,9 +6,15 @@ use super::status::observe;
 use crate::config::LOCAL;
 use crate::exit::Exit;
 use crate::local_cloud;
-use crate::remote_migrate::{self, Action};
+use crate::remote_migrate::{self, Action, Report};
 use crate::source;
 use clap::Args;
+use std::path::Path;
+
+/// The engine's default for both the history table and the folder.
+const DEFAULT_NAME: &str = "migrations";
+/// The engine's default for `--timeout`.
+const DEFAULT_TIMEOUT_S: u64 = 30;
 
 /// Apply, inspect or rehearse database migrations.
 ///
@@ -30,11 +36,28 @@ pub fn run(app: &App<'_>, args: &MigrateArgs) -> Result<u8, Failure> {
     let on_files_only = engine.new.is_some();
     if engine.database.is_some() || on_files_only {
         if args.place.prod {
-            return Err(Failure::usage("--prod and --database name two databases (hint: give one of them)"));
+            return Err(Failure::usage(
+                "--prod and --database name two databases (hint: give one of them)",
+            ));
         }
         return Ok(on_file(app, engine));
     }
-    let action = action(engine)?;
+    let report = through_service(app, args);
+    if let (true, Err(failure)) = (engine.json, &report) {
+        app.console
+            .out(&Report::failure(failure.exit, &failure.text).json());
+    }
+    let report = report?;
+    app.console.out(&if engine.json {
+        report.json()
+    } else {
+        report.text()
+    });
+    Ok(report.exit.code())
+}
+
+fn through_service(app: &App<'_>, args: &MigrateArgs) -> Result<Report, Failure> {
+    let action = action(&args.engine)?;
     let project = app.project()?;
     let name = app.environment(args.place)?;
     let cloud = if name.as_str() == LOCAL {
@@ -51,9 +74,10 @@ pub fn run(app: &App<'_>, args: &MigrateArgs) -> Result<u8, Failure> {
         outcome = Some(remote_migrate::run(session, &source.migrations, action));
         Ok(())
     })?;
-    let report = outcome.ok_or_else(|| Failure { exit: Exit::Bug, text: "migrate ended without a report".to_owned() })?;
-    app.console.out(&if engine.json { report.json() } else { report.text() });
-    Ok(report.exit.code())
+    outcome.ok_or_else(|| Failure {
+        exit: Exit::Bug,
+        text: "migrate ended without a report".to_owned(),
+    })
 }
 
 /// What can be asked of a service that owns its disk alone.
@@ -66,6 +90,11 @@ fn action(engine: &migrate::cli::Args) -> Result<Action, Failure> {
         ("--verify", engine.verify),
         ("--dump-schema", engine.dump_schema),
         ("--per-file", engine.per_file),
+        ("--order", engine.order.is_some()),
+        ("--own-transaction", engine.own_transaction),
+        ("--history-table", engine.history_table != DEFAULT_NAME),
+        ("--dir", engine.dir != Path::new(DEFAULT_NAME)),
+        ("--timeout", engine.timeout != DEFAULT_TIMEOUT_S),
     ];
     if let Some((flag, _)) = local_only.iter().find(|(_, given)| *given) {
         return Err(Failure::usage(format!(
@@ -87,7 +116,11 @@ fn action(engine: &migrate::cli::Args) -> Result<Action, Failure> {
 fn on_file(app: &App<'_>, engine: &migrate::cli::Args) -> u8 {
     let (mut out, mut err) = (Vec::new(), Stream(app));
     let mut engine = engine.clone();
-    engine.git_commit = app.project().ok().and_then(|project| project.git.head()).map(|commit| commit.0);
+    engine.git_commit = app
+        .project()
+        .ok()
+        .and_then(|project| project.git.head())
+        .map(|commit| commit.0);
     let code = migrate::cli::run(&engine, &mut out, &mut err);
     if !out.is_empty() {
         app.console.out(&String::from_utf8_lossy(&out));
@@ -109,5 +142,42 @@ impl std::io::Write for Stream<'_> {
 
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser as _;
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        engine: migrate::cli::Args,
+    }
+
+    fn asked(flags: &[&str]) -> Result<Action, String> {
+        let line = Line::try_parse_from(std::iter::once(&"migrate").chain(flags)).unwrap();
+        action(&line.engine).map_err(|failure| failure.text)
+    }
+
+    #[test]
+    fn flags_of_files_are_not_ignored_where_there_is_no_file() {
+        assert_eq!(asked(&[]), Ok(Action::Apply));
+        assert_eq!(asked(&["--dry-run"]), Ok(Action::Rehearse));
+        let flags: [&[&str]; 5] = [
+            &["--order", "natural"],
+            &["--own-transaction"],
+            &["--history-table", "applied"],
+            &["--dir", "sql"],
+            &["--timeout", "5"],
+        ];
+        for flag in flags {
+            let refusal = asked(flag).unwrap_err();
+            assert!(
+                refusal.starts_with(flag[0]) && refusal.contains("--database FILE"),
+                "{refusal}"
+            );
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! The command line: what can be asked, and who answers it.
 
 pub mod app;
+pub mod bench;
 pub mod cloud;
 pub mod deploy;
 pub mod history;
@@ -17,6 +18,8 @@ use crate::exit::Exit;
 use crate::ids::Lane;
 use app::Failure;
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use crate::sink;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -114,8 +117,25 @@ enum Command {
     Match(pipes::MatchArgs),
     /// Remove registered credentials from standard input
     Redact(pipes::RedactArgs),
+    /// Measure what orchestration costs, as ratios against an ideal or a peer
+    Bench(bench::BenchArgs),
     /// Print a completion script for a shell
     Completions(pipes::CompletionsArgs),
+}
+
+impl Command {
+    /// The document of a command that was asked for one and could not do its work.
+    fn failure_json(&self, failure: &Failure) -> Option<String> {
+        match self {
+            Self::Deploy(deploy::DeployArgs { json: true, .. }) | Self::Plan(plan::PlanArgs { json: true, .. }) => Some(sink::json::failure(failure.exit, &failure.text)),
+            Self::History(history::HistoryArgs { json: true, .. })
+            | Self::Show(history::ShowArgs { json: true, .. })
+            | Self::Cloud(cloud::CloudArgs { action: cloud::Action::Status { json: true } }) => {
+                Some(format!("{:#}", serde_json::json!({ "exit_code": failure.exit.code(), "error": failure.text })))
+            }
+            _ => None,
+        }
+    }
 }
 
 /// Parses the command line and runs the command.
@@ -129,28 +149,43 @@ pub fn main() -> ExitCode {
     };
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return usage(&error),
+        Err(error) => return usage(&error, std::env::args().any(|argument| argument == "--json")),
     };
     let color = match cli.globals.color {
         Color::Always => true,
         Color::Never => false,
         Color::Auto => environ.stderr_is_terminal && environ.var("NO_COLOR").is_none_or(str::is_empty) && environ.var("TERM") != Some("dumb"),
     };
+    // Standard output decides for itself when nothing was said: it may be a pipe while standard error is a terminal.
+    match cli.globals.color {
+        Color::Always => anstream::ColorChoice::Always.write_global(),
+        Color::Never => anstream::ColorChoice::Never.write_global(),
+        Color::Auto => {}
+    }
     let console = Console::new(color, environ.columns.map_or(80, usize::from));
     hide_secrets_in_panics(&console);
-    match run(&cli, &environ, &console) {
+    // The hook above has told of the panic; what is left is the exit code that the interface promises.
+    let ended = catch_unwind(AssertUnwindSafe(|| run(&cli, &environ, &console)))
+        .unwrap_or_else(|_| Err(Failure { exit: Exit::Bug, text: "the program panicked; the lines above say where".to_owned() }));
+    match ended {
         Ok(exit) => ExitCode::from(exit),
         Err(failure) => {
             console.err(&failure.render(console.color));
+            if let Some(document) = cli.command.failure_json(&failure) {
+                console.out(&document);
+            }
             ExitCode::from(failure.exit.code())
         }
     }
 }
 
 /// `--help` and `--version` are results, everything else is a usage error.
-fn usage(error: &clap::Error) -> ExitCode {
+fn usage(error: &clap::Error, json: bool) -> ExitCode {
     let help = !error.use_stderr();
     let _closed = error.print();
+    if json && !help {
+        Console::new(false, 80).out(&sink::json::failure(Exit::Usage, error.to_string().trim()));
+    }
     ExitCode::from(if help { Exit::Done.code() } else { Exit::Usage.code() })
 }
 
@@ -178,6 +213,7 @@ fn run(cli: &Cli, environ: &Environ, console: &Console) -> Result<u8, Failure> {
         Command::Cloud(args) => cloud::run(&app, args),
         Command::Match(args) => pipes::run_match(&app, args),
         Command::Redact(args) => pipes::run_redact(&app, args),
+        Command::Bench(args) => bench::run(&app, args),
         Command::Completions(args) => pipes::run_completions(&app, args),
     }
 }

@@ -54,9 +54,8 @@ pub struct WhyArgs {
 /// When what is live cannot be read.
 pub fn run(app: &App<'_>, args: &PlanArgs) -> Result<u8, Failure> {
     let asked = Asked { only: args.only.clone(), force: args.force };
-    let shown = observed(app, args.place, |app, _, observed| {
+    observed(app, args.place, |app, _, observed| {
         let planned = plan(&observed.facts, &asked);
-        print(app, &planned, observed, args.json);
         let unselected = observed.facts.unselected.len();
         if args.strict && unselected > 0 {
             return Err(Failure::usage(format!(
@@ -64,12 +63,9 @@ pub fn run(app: &App<'_>, args: &PlanArgs) -> Result<u8, Failure> {
                 observed.facts.unselected.first().map_or("", String::as_str)
             )));
         }
+        print(app, &planned, observed, args.json);
         Ok(if args.exit_code && !planned.is_empty() { Exit::Pending.code() } else { Exit::Done.code() })
-    });
-    if let (true, Err(failure)) = (args.json, &shown) {
-        app.console.out(&sink::json::failure(failure.exit, &failure.text));
-    }
-    shown
+    })
 }
 
 /// Shows a plan inside an open session: `deploy --dry-run`.

@@ -1,7 +1,7 @@
 //! `cargo xtask rollback`.
 
 use super::Where;
-use super::app::{App, Failure};
+use super::app::{App, Failure, Project};
 use super::deploy::with_session;
 use crate::config::LOCAL;
 use crate::ids::{Commit, Lane};
@@ -9,8 +9,9 @@ use crate::notify;
 use crate::real::{CancelFlag, hear_signals};
 use crate::rollback::{Asked, rollback};
 use crate::sink;
-use crate::source::SourceTree;
+use crate::source::{self, SourceTree};
 use clap::Args;
+use migrate::MigrationFile;
 use std::collections::BTreeMap;
 
 /// Bring an earlier release back: the frontend first, then the backend, both proven.
@@ -39,7 +40,8 @@ pub struct RollbackArgs {
 pub fn run(app: &App<'_>, args: &RollbackArgs) -> Result<u8, Failure> {
     let ended = roll_back(app, args);
     if let (true, Err(failure)) = (args.json, &ended) {
-        app.console.out(&sink::json::failure(failure.exit, &failure.text));
+        app.console
+            .out(&sink::json::failure(failure.exit, &failure.text));
     }
     ended
 }
@@ -49,18 +51,51 @@ fn roll_back(app: &App<'_>, args: &RollbackArgs) -> Result<u8, Failure> {
     let name = app.environment(args.place)?;
     let cancel = CancelFlag::default();
     hear_signals(&cancel)?;
-    let cloud = if name.as_str() == LOCAL { Some(app.ensure_cloud(&project, None)?) } else { None };
+    let cloud = if name.as_str() == LOCAL {
+        Some(app.ensure_cloud(&project, None)?)
+    } else {
+        None
+    };
     let connected = app.connect(&project, &name, cloud.as_ref())?;
-    with_session(app, &project, &connected, &no_source(), cancel, |session, dispatcher| {
-        let asked = Asked { to: args.to.clone(), only: args.only.clone(), break_glass: args.break_glass.clone() };
-        let ended = rollback(session, &asked);
-        let state = dispatcher.state();
-        if !ended.nothing_to_do {
-            notify::all(app, session, &connected, &state);
-        }
-        app.console.out(&if args.json { sink::json::deploy(&ended, &state) } else { sink::text::deploy(&ended, &state, session.target) });
-        Ok(ended.verdict.exit.code())
-    })
+    let judges = SourceTree {
+        migrations: migrations(&project),
+        ..no_source()
+    };
+    with_session(
+        app,
+        &project,
+        &connected,
+        &judges,
+        cancel,
+        |session, dispatcher| {
+            let asked = Asked {
+                to: args.to.clone(),
+                only: args.only.clone(),
+                break_glass: args.break_glass.clone(),
+            };
+            let ended = rollback(session, &asked);
+            let state = dispatcher.state();
+            if !ended.nothing_to_do {
+                notify::all(app, session, &connected, &state);
+            }
+            app.console.out(&if args.json {
+                sink::json::deploy(&ended, &state)
+            } else {
+                sink::text::deploy(&ended, &state, session.target)
+            });
+            Ok(ended.verdict.exit.code())
+        },
+    )
+}
+
+/// The checkout's migrations judge an older release when the live database cannot be asked; a checkout that cannot be read
+/// must not keep anybody from going back.
+fn migrations(project: &Project) -> Vec<MigrationFile> {
+    let source = project
+        .git
+        .source()
+        .and_then(|found| source::read(&project.git, &project.config, &project.filters, found));
+    source.map(|source| source.migrations).unwrap_or_default()
 }
 
 /// For commands that release nothing of the working tree.
@@ -73,5 +108,6 @@ pub fn no_source() -> SourceTree {
         manifests: BTreeMap::new(),
         migrations: Vec::new(),
         unselected: Vec::new(),
+        remote_branches: None,
     }
 }

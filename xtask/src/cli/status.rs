@@ -12,6 +12,7 @@ use crate::local_cloud;
 use crate::real::CancelFlag;
 use crate::run::Session;
 use crate::service::{self, Identity, Service, SiteAddress};
+use crate::sink;
 use clap::Args;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -75,8 +76,24 @@ pub struct LaneReport {
 
 impl Report {
     fn down(environment: EnvironmentName) -> Self {
-        let lanes = Lane::ALL.map(|lane| LaneReport { lane, url: None, commit: None, healthy: None, deploy_id: None, warnings: Vec::new() });
-        Self { environment, running: false, release: None, commit: None, skew: false, drift: Vec::new(), schema: None, lanes: lanes.into() }
+        let lanes = Lane::ALL.map(|lane| LaneReport {
+            lane,
+            url: None,
+            commit: None,
+            healthy: None,
+            deploy_id: None,
+            warnings: Vec::new(),
+        });
+        Self {
+            environment,
+            running: false,
+            release: None,
+            commit: None,
+            skew: false,
+            drift: Vec::new(),
+            schema: None,
+            lanes: lanes.into(),
+        }
     }
 
     /// 3: the cloud is down. 8: something is unhealthy. 6: skew or drift.
@@ -97,14 +114,18 @@ impl Report {
         use std::fmt::Write as _;
         let mut text = String::new();
         if !self.running {
-            return format!("{}: the local cloud is not running (hint: `cargo xtask deploy` or `cargo xtask cloud up` starts it)\n", self.environment);
+            return format!(
+                "{}: the local cloud is not running (hint: `cargo xtask deploy` or `cargo xtask cloud up` starts it)\n",
+                self.environment
+            );
         }
         match &self.release {
             Some(release) => {
                 let _infallible = writeln!(text, "{}: release {release}", self.environment);
             }
             None => {
-                let _infallible = writeln!(text, "{}: nothing has been released yet", self.environment);
+                let _infallible =
+                    writeln!(text, "{}: nothing has been released yet", self.environment);
             }
         }
         for lane in &self.lanes {
@@ -114,13 +135,23 @@ impl Report {
                 None => "not released",
             };
             let commit = lane.commit.as_ref().map_or("-", Commit::short);
-            let _infallible = writeln!(text, "  {:<9} {health:<12} {commit:<8} {}", lane.lane, lane.url.as_deref().unwrap_or("-"));
+            let _infallible = writeln!(
+                text,
+                "  {:<9} {health:<12} {commit:<8} {}",
+                lane.lane,
+                lane.url.as_deref().unwrap_or("-")
+            );
             for warning in &lane.warnings {
                 let _infallible = writeln!(text, "            warning: {warning}");
             }
         }
         if let Some(schema) = &self.schema {
-            let _infallible = writeln!(text, "  schema    generation {} ({})", schema.generation, schema.latest.as_deref().unwrap_or("no migration"));
+            let _infallible = writeln!(
+                text,
+                "  schema    generation {} ({})",
+                schema.generation,
+                schema.latest.as_deref().unwrap_or("no migration")
+            );
         }
         for line in &self.drift {
             let _infallible = writeln!(text, "  drift: {line}");
@@ -134,15 +165,28 @@ impl Report {
 /// # Errors
 /// When the environment cannot be asked.
 pub fn run(app: &App<'_>, args: &StatusArgs) -> Result<u8, Failure> {
-    let report = report(app, args.place)?;
-    app.console.out(&if args.json { serde_json::to_string_pretty(&report).map_err(anyhow::Error::from)? } else { report.text() });
+    let report = report(app, args.place);
+    if let (true, Err(failure)) = (args.json, &report) {
+        app.console
+            .out(&sink::json::failure(failure.exit, &failure.text));
+    }
+    let report = report?;
+    app.console.out(&if args.json {
+        serde_json::to_string_pretty(&report).map_err(anyhow::Error::from)?
+    } else {
+        report.text()
+    });
     Ok(report.exit().code())
 }
 
 fn report(app: &App<'_>, place: Where) -> Result<Report, Failure> {
     let project = app.project()?;
     let name = app.environment(place)?;
-    let cloud = if name.as_str() == LOCAL { local_cloud::find(&project)? } else { None };
+    let cloud = if name.as_str() == LOCAL {
+        local_cloud::find(&project)?
+    } else {
+        None
+    };
     if name.as_str() == LOCAL && cloud.is_none() {
         return Ok(Report::down(name));
     }
@@ -152,37 +196,76 @@ fn report(app: &App<'_>, place: Where) -> Result<Report, Failure> {
         report = Some(look(session)?);
         Ok(())
     })?;
-    report.ok_or_else(|| Failure { exit: Exit::Bug, text: "status ended without a report".to_owned() })
+    report.ok_or_else(|| Failure {
+        exit: Exit::Bug,
+        text: "status ended without a report".to_owned(),
+    })
 }
 
 /// Opens a session that needs no source: nothing is going to be released.
 ///
 /// # Errors
 /// When something cannot be opened, and those of the body.
-pub fn observe(app: &App<'_>, project: &Project, connected: &Connected, body: impl FnOnce(&Session<'_>) -> Result<(), Failure>) -> Result<(), Failure> {
+pub fn observe(
+    app: &App<'_>,
+    project: &Project,
+    connected: &Connected,
+    body: impl FnOnce(&Session<'_>) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     let nothing = super::rollback::no_source();
-    with_session(app, project, connected, &nothing, CancelFlag::default(), |session, _| body(session).map(|()| 0)).map(|_| ())
+    with_session(
+        app,
+        project,
+        connected,
+        &nothing,
+        CancelFlag::default(),
+        |session, _| body(session).map(|()| 0),
+    )
+    .map(|_| ())
 }
 
 fn look(session: &Session<'_>) -> Result<Report, Failure> {
     let ask = |error: crate::http::ApiError| Failure::refused(error.to_string());
     let site = session.netlify.site().map_err(ask)?;
-    let deploys = session.render.list_deploys(None, crate::facts::DEPLOYS_MAX).map_err(ask)?.deploys;
-    let backend = deploys.iter().find(|deploy| deploy.status.is_live()).map(|deploy| deploy.id.clone());
-    let live = session.world.refs().read(&live::live_ref(&session.target.name))?.as_ref().map(Live::parse).transpose()?;
+    let deploys = session
+        .render
+        .list_deploys(None, crate::facts::DEPLOYS_MAX)
+        .map_err(ask)?
+        .deploys;
+    let backend = deploys
+        .iter()
+        .find(|deploy| deploy.status.is_live())
+        .map(|deploy| deploy.id.clone());
+    let live = session
+        .world
+        .refs()
+        .read(&live::live_ref(&session.target.name))?
+        .as_ref()
+        .map(Live::parse)
+        .transpose()?;
     let recorded = |lane: Lane| live.as_ref().and_then(|live| live.record.lanes.get(&lane));
-    let found = BTreeMap::from([(Lane::Frontend, site.published_id().cloned()), (Lane::Backend, backend)]);
+    let found = BTreeMap::from([
+        (Lane::Frontend, site.published_id().cloned()),
+        (Lane::Backend, backend),
+    ]);
     let mut drift = Vec::new();
     for (lane, id) in &found {
         let expected = recorded(*lane).map(|lane| lane.deploy_id.clone());
         if *id != expected {
-            let name = |id: &Option<DeployId>| id.as_ref().map_or_else(|| "nothing".to_owned(), ToString::to_string);
-            drift.push(format!("{lane}: {} is live, {} is recorded", name(id), name(&expected)));
+            let name = |id: &Option<DeployId>| {
+                id.as_ref()
+                    .map_or_else(|| "nothing".to_owned(), ToString::to_string)
+            };
+            drift.push(format!(
+                "{lane}: {} is live, {} is recorded",
+                name(id),
+                name(&expected)
+            ));
         }
     }
-    let service = Service::new(session.world, &session.target.service_url);
-    let version = service.version().ok();
-    let lanes = Lane::ALL
+    let skew = !drift.is_empty();
+    let version = service(session).version().ok();
+    let lanes: Vec<LaneReport> = Lane::ALL
         .into_iter()
         .map(|lane| {
             let deploy_id = found.get(&lane).cloned().flatten();
@@ -192,8 +275,20 @@ fn look(session: &Session<'_>) -> Result<Report, Failure> {
                 (Lane::Frontend, _) => frontend(session),
                 (Lane::Backend, _) => backend_health(session, expected.as_ref()),
             };
-            let url = if lane == Lane::Frontend { &session.target.site_url } else { &session.target.service_url };
-            LaneReport { lane, url: healthy.is_some().then(|| url.clone()), commit, healthy, deploy_id, warnings }
+            let url = if lane == Lane::Frontend {
+                &session.target.site_url
+            } else {
+                &session.target.service_url
+            };
+            drift.extend(other_commit(lane, commit.as_ref(), expected.as_ref()));
+            LaneReport {
+                lane,
+                url: healthy.is_some().then(|| url.clone()),
+                commit,
+                healthy,
+                deploy_id,
+                warnings,
+            }
         })
         .collect();
     Ok(Report {
@@ -201,11 +296,37 @@ fn look(session: &Session<'_>) -> Result<Report, Failure> {
         running: true,
         release: live.as_ref().map(|live| live.record.release.clone()),
         commit: live.as_ref().map(|live| live.record.commit.clone()),
-        skew: !drift.is_empty(),
+        skew,
         drift,
-        schema: version.map(|version| Schema { generation: version.schema.generation, latest: version.schema.latest }),
+        schema: version.map(|version| Schema {
+            generation: version.schema.generation,
+            latest: version.schema.latest,
+        }),
         lanes,
     })
+}
+
+/// The right deploy may be live and another commit answer all the same: a process started by hand, a stale cache, a wrong address.
+fn other_commit(
+    lane: Lane,
+    answered: Option<&Commit>,
+    recorded: Option<&Commit>,
+) -> Option<String> {
+    let (answered, recorded) = (answered?, recorded?);
+    (answered != recorded).then(|| {
+        format!(
+            "{lane}: commit {} answers, {} is recorded",
+            answered.short(),
+            recorded.short()
+        )
+    })
+}
+
+/// The running service, at the addresses of deploy.toml.
+fn service<'a>(session: &Session<'a>) -> Service<'a> {
+    let backend = &session.config.backend;
+    Service::new(session.world, &session.target.service_url)
+        .with_paths(&backend.version, &backend.admin)
 }
 
 /// What the public site says of itself.
@@ -214,20 +335,44 @@ fn frontend(session: &Session<'_>) -> (Option<bool>, Option<Commit>, Vec<String>
     struct Release {
         commit: Commit,
     }
-    match service::site_file(session.world, &SiteAddress::public(&session.target.site_url), RELEASE_FILE) {
+    match service::site_file(
+        session.world,
+        &SiteAddress::public(&session.target.site_url),
+        RELEASE_FILE,
+    ) {
         Ok(file) if file.status == 200 => match serde_json::from_slice::<Release>(&file.body) {
             Ok(release) => (Some(true), Some(release.commit), Vec::new()),
-            Err(_) => (Some(true), None, vec![format!("{RELEASE_FILE} cannot be read: the site was not released by Tandem")]),
+            Err(_) => (
+                Some(true),
+                None,
+                vec![format!(
+                    "{RELEASE_FILE} cannot be read: the site was not released by Tandem"
+                )],
+            ),
         },
-        Ok(file) if file.status == 404 => (Some(true), None, vec![format!("there is no {RELEASE_FILE}: the site was not released by Tandem")]),
-        Ok(file) => (Some(false), None, vec![format!("the site answers with status {}", file.status)]),
+        Ok(file) if file.status == 404 => (
+            Some(true),
+            None,
+            vec![format!(
+                "there is no {RELEASE_FILE}: the site was not released by Tandem"
+            )],
+        ),
+        Ok(file) => (
+            Some(false),
+            None,
+            vec![format!("the site answers with status {}", file.status)],
+        ),
         Err(error) => (Some(false), None, vec![error.to_string()]),
     }
 }
 
-fn backend_health(session: &Session<'_>, expected: Option<&Commit>) -> (Option<bool>, Option<Commit>, Vec<String>) {
+fn backend_health(
+    session: &Session<'_>,
+    expected: Option<&Commit>,
+) -> (Option<bool>, Option<Commit>, Vec<String>) {
     let any = Commit(String::new());
-    let identity = Service::new(session.world, &session.target.service_url).identity(&session.config.backend.health, expected.unwrap_or(&any));
+    let identity =
+        service(session).identity(&session.config.backend.health, expected.unwrap_or(&any));
     let mut warnings = Vec::new();
     let (healthy, commit) = match identity {
         Identity::Ours { warning } => {
@@ -250,4 +395,29 @@ fn backend_health(session: &Session<'_>, expected: Option<&Commit>) -> (Option<b
         }
     };
     (Some(healthy), commit, warnings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_commit_is_drift_and_silence_is_not() {
+        let (one, two) = (Commit("a".repeat(40)), Commit("b".repeat(40)));
+        assert_eq!(
+            other_commit(Lane::Backend, Some(&one), Some(&two)),
+            Some("backend: commit aaaaaaa answers, bbbbbbb is recorded".to_owned())
+        );
+        assert_eq!(other_commit(Lane::Backend, Some(&one), Some(&one)), None);
+        assert_eq!(other_commit(Lane::Frontend, None, Some(&one)), None);
+        let mut report = Report {
+            running: true,
+            ..Report::down(EnvironmentName::from("local"))
+        };
+        assert_eq!(report.exit(), Exit::Done);
+        report
+            .drift
+            .extend(other_commit(Lane::Frontend, Some(&two), Some(&one)));
+        assert_eq!((report.exit(), report.skew), (Exit::Degraded, false));
+    }
 }

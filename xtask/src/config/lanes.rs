@@ -1,6 +1,7 @@
 //! The two lanes' settings: which files make a lane run, how it is built, and what its provider is told.
 
-use super::rule::{Quantifier, Rule};
+use super::rule::Rule;
+use crate::changes::filter::Quantifier;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 

@@ -21,7 +21,8 @@ mod tests;
 pub use at::At;
 pub use lanes::{Backend, Disk, Frontend, LocalService, Rehearse};
 pub use problem::{ConfigError, Location, Problem};
-pub use rule::{Quantifier, Rule, Status};
+pub use crate::changes::filter::Quantifier;
+pub use rule::Rule;
 pub use target::{LocalCloud, Policy, Target, environment_name};
 
 use crate::ids::EnvironmentName;

@@ -1,6 +1,7 @@
 //! The rules that say which files belong to a lane, spelled as `dorny/paths-filter` spells them.
 
 use super::suggest::nearest;
+use crate::changes::filter::Status;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use std::collections::BTreeMap;
@@ -15,75 +16,29 @@ pub enum Rule {
     Status(BTreeMap<String, Vec<String>>),
 }
 
-/// How many of a lane's patterns a file must match.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Quantifier {
-    /// At least one. The default.
-    #[default]
-    Some,
-    /// All of them.
-    Every,
-    /// At least one plain pattern and none of the negated ones.
-    SomeWithExcludes,
-}
-
-/// What happened to a file, in git's words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Status {
-    /// New.
-    Added,
-    /// A copy of another.
-    Copied,
-    /// Gone.
-    Deleted,
-    /// Other content.
-    Modified,
-    /// Another name.
-    Renamed,
-    /// In conflict.
-    Unmerged,
-}
-
-impl Status {
-    /// Every status with its word.
-    pub const WORDS: [(&'static str, Self); 6] = [
-        ("added", Self::Added),
-        ("copied", Self::Copied),
-        ("deleted", Self::Deleted),
-        ("modified", Self::Modified),
-        ("renamed", Self::Renamed),
-        ("unmerged", Self::Unmerged),
-    ];
-
-    /// Reads `added|modified`: words in any case, blanks around them ignored.
-    ///
-    /// # Errors
-    /// What is wrong with the words, and what to write.
-    pub fn parse_words(words: &str) -> Result<Vec<Self>, String> {
-        let mut statuses = Vec::new();
-        for word in words
-            .split('|')
-            .map(str::trim)
-            .filter(|word| !word.is_empty())
-        {
-            let lower = word.to_lowercase();
-            match Self::WORDS.iter().find(|(name, _)| *name == lower) {
-                Some((_, status)) => statuses.push(*status),
-                None => {
-                    let names = Self::WORDS.map(|(name, _)| name);
-                    return Err(match nearest(&lower, names) {
-                        Some(name) => format!("'{word}' is no status; did you mean '{name}'?"),
-                        None => format!("'{word}' is no status; these are: {}", names.join(", ")),
-                    });
-                }
+/// Reads `added|modified`: words in any case, blanks around them ignored.
+///
+/// # Errors
+/// What is wrong with the words, and what to write.
+pub(super) fn parse_words(words: &str) -> Result<Vec<Status>, String> {
+    let mut statuses = Vec::new();
+    for word in words.split('|').map(str::trim).filter(|word| !word.is_empty()) {
+        let lower = word.to_lowercase();
+        match Status::from_word(&lower) {
+            Some(status) => statuses.push(status),
+            None => {
+                let names = Status::WORDS.map(|(name, _)| name);
+                return Err(match nearest(&lower, names) {
+                    Some(name) => format!("'{word}' is no status; did you mean '{name}'?"),
+                    None => format!("'{word}' is no status; these are: {}", names.join(", ")),
+                });
             }
         }
-        if statuses.is_empty() {
-            return Err("no status is named; write for example 'added|modified'".to_owned());
-        }
-        Ok(statuses)
     }
+    if statuses.is_empty() {
+        return Err("no status is named; write for example 'added|modified'".to_owned());
+    }
+    Ok(statuses)
 }
 
 impl<'de> Deserialize<'de> for Rule {

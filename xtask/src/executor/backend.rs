@@ -5,12 +5,15 @@ use super::{Verdict, close_gate};
 use crate::exit::Exit;
 use crate::ids::DeployId;
 use crate::job::{Job, LaneError};
-use crate::lane::backend::{self, Ours};
-use crate::lane::frontend::drop_draft;
+use crate::lane::backend;
+use crate::lane::draft::drop_draft;
+use crate::lane::trigger::{self, Ours};
 
 pub(super) fn release(job: &Job<'_>) -> Result<DeployId, Verdict> {
     let id = backend::deploy(job).map_err(|error| not_live(job, error))?;
-    backend::schema(job).and_then(|()| backend::identity(job, &id)).map_err(|error| live_but_bad(job, error))?;
+    backend::schema(job)
+        .and_then(|()| backend::identity(job, &id))
+        .map_err(|error| live_but_bad(job, error))?;
     Ok(id)
 }
 
@@ -18,7 +21,11 @@ pub(super) fn release(job: &Job<'_>) -> Result<DeployId, Verdict> {
 fn not_live(job: &Job<'_>, error: LaneError) -> Verdict {
     let text = match error {
         LaneError::Cancelled(_) | LaneError::Unknown(_) => {
-            return Verdict::stopped(job, &error, "the backend's deploy is left to the provider and the frontend was not published");
+            return Verdict::stopped(
+                job,
+                &error,
+                "the backend's deploy is left to the provider and the frontend was not published",
+            );
         }
         LaneError::Superseded(text) => {
             drop_draft(job);
@@ -28,16 +35,24 @@ fn not_live(job: &Job<'_>, error: LaneError) -> Verdict {
     };
     close_gate(job, 2, &text);
     drop_draft(job);
-    match backend::ours(job) {
+    match trigger::ours(job) {
         Ok(Ours::None) => return unchanged(job, &text),
         Ok(_) => {}
         Err(error) => return Verdict::stopped(job, &error, &text),
     }
     if job.baseline.backend.is_none() {
-        return restored(job, &format!("{text}; it was the first release and nothing of it is public"));
+        return restored(
+            job,
+            &format!("{text}; it was the first release and nothing of it is public"),
+        );
     }
     match old(job) {
-        Ok(Old::Live) => Verdict::new(Exit::FailedUnchanged, format!("{text}; what was live before still answers and the frontend was never published")),
+        Ok(Old::Live) => Verdict::new(
+            Exit::FailedUnchanged,
+            format!(
+                "{text}; what was live before still answers and the frontend was never published"
+            ),
+        ),
         Ok(Old::Gone(_)) => roll_back(job, &text),
         Err(error) => Verdict::stopped(job, &error, &text),
     }
@@ -47,12 +62,19 @@ fn not_live(job: &Job<'_>, error: LaneError) -> Verdict {
 fn live_but_bad(job: &Job<'_>, error: LaneError) -> Verdict {
     let text = match error {
         LaneError::Cancelled(_) | LaneError::Unknown(_) => {
-            return Verdict::stopped(job, &error, "the new backend is live and was not proven; the frontend was not published");
+            return Verdict::stopped(
+                job,
+                &error,
+                "the new backend is live and was not proven; the frontend was not published",
+            );
         }
         LaneError::Unverifiable(text) => {
             close_gate(job, 2, &text);
             drop_draft(job);
-            return Verdict::new(Exit::Degraded, format!("{text}; the new backend is live, the frontend was not published"));
+            return Verdict::new(
+                Exit::Degraded,
+                format!("{text}; the new backend is live, the frontend was not published"),
+            );
         }
         other => other.to_string(),
     };

@@ -1,12 +1,11 @@
 //! Watching both halves for a while after publishing; errors decide, slowness only warns.
 
-use super::restore::{mark, roll_back, superseded};
+use super::restore::roll_back;
 use super::{Halves, Verdict, frontend};
 use crate::event::Step;
-use crate::exit::Exit;
 use crate::ids::Lane;
 use crate::job::{Job, LaneError};
-use crate::lane::{undo, verify};
+use crate::lane::verify;
 use crate::service::{self, Identity};
 use std::cell::Cell;
 use std::time::Duration;
@@ -21,7 +20,13 @@ pub(super) fn bake(job: &Job<'_>, halves: &Halves) -> Result<(), Verdict> {
     let guilty = Cell::new(Lane::Backend);
     let error = match job.step(Step::Bake, || watch(job, halves, &guilty)) {
         Ok(()) => return Ok(()),
-        Err(error @ (LaneError::Cancelled(_) | LaneError::Unknown(_))) => return Err(Verdict::stopped(job, &error, "both halves are live; they were being watched")),
+        Err(error @ (LaneError::Cancelled(_) | LaneError::Unknown(_))) => {
+            return Err(Verdict::stopped(
+                job,
+                &error,
+                "both halves are live; they were being watched",
+            ));
+        }
         Err(error) => error.to_string(),
     };
     Err(undo_after(job, halves, guilty.get(), &error))
@@ -36,12 +41,17 @@ fn watch(job: &Job<'_>, halves: &Halves, guilty: &Cell<Lane>) -> Result<((), Str
         if passed >= bake {
             return Ok(((), format!("both were good for {} s", bake.as_secs())));
         }
-        job.progress(Step::Bake, format!("{} of {} s", passed.as_secs(), bake.as_secs()));
+        job.progress(
+            Step::Bake,
+            format!("{} of {} s", passed.as_secs(), bake.as_secs()),
+        );
         match look(job, halves) {
             None => bad = 0,
             Some((lane, problem)) if bad + 1 >= BAD_MAX => {
                 guilty.set(lane);
-                return Err(LaneError::Failed(format!("failed while it was watched: {problem}")));
+                return Err(LaneError::Failed(format!(
+                    "failed while it was watched: {problem}"
+                )));
             }
             Some(_) => bad += 1,
         }
@@ -59,36 +69,33 @@ fn look(job: &Job<'_>, halves: &Halves) -> Option<(Lane, String)> {
         }
     }
     let draft = halves.frontend.as_ref()?;
-    let file = draft.files.iter().find(|file| file.path == verify::RELEASE_FILE)?;
+    let file = draft
+        .files
+        .iter()
+        .find(|file| file.path == verify::RELEASE_FILE)?;
     match service::site_file(job.world, &verify::public(job), &file.path) {
         Ok(found) if found.sha1 == file.sha1 => None,
-        Ok(found) => Some((Lane::Frontend, format!("the site answers with status {} and another release", found.status))),
+        Ok(found) => Some((
+            Lane::Frontend,
+            format!(
+                "the site answers with status {} and another release",
+                found.status
+            ),
+        )),
         Err(_) if verify::is_offline(job) => None,
         Err(error) => Some((Lane::Frontend, error.to_string())),
     }
 }
 
-/// A new frontend must never stand on an old backend, so the frontend goes first; the backend goes on evidence against it only.
+/// Each half goes on evidence against it only; when the backend goes, the frontend goes first.
 fn undo_after(job: &Job<'_>, halves: &Halves, guilty: Lane, text: &str) -> Verdict {
-    if guilty == Lane::Frontend {
-        return frontend::take_back(job, halves.frontend.as_ref(), text, halves.backend.is_some());
+    match guilty {
+        Lane::Frontend => frontend::take_back(
+            job,
+            halves.frontend.as_ref(),
+            text,
+            halves.backend.is_some(),
+        ),
+        Lane::Backend => roll_back(job, text),
     }
-    match superseded(job) {
-        Ok(None) => {}
-        Ok(Some(verdict)) => return verdict,
-        Err(error) => return Verdict::stopped(job, &error, text),
-    }
-    if !job.plan.reversible || job.baseline.backend.is_none() {
-        // The old backend cannot come back, and the new frontend belongs to the new one.
-        return roll_back(job, text);
-    }
-    mark(job, text);
-    if let Some(draft) = &halves.frontend {
-        match undo::frontend(job, Some(draft)) {
-            Ok(()) => {}
-            Err(error @ (LaneError::Cancelled(_) | LaneError::Unknown(_))) => return Verdict::stopped(job, &error, text),
-            Err(error) => return Verdict::new(Exit::Unhealthy, format!("{text}; and the previous frontend could not be restored: {error}")),
-        }
-    }
-    roll_back(job, text)
 }

@@ -18,28 +18,77 @@ pub(super) fn finalise(job: &Job<'_>, halves: &Halves) -> Result<Verdict, Verdic
         let files = live::files(&record, &merged_manifests(job, halves))?;
         let expected = job.live.map(|live| &live.oid);
         let name = live::live_ref(&job.target.name);
-        let swap = job.world.refs().swap(&name, expected, &files, true, &format!("release {release}"))?;
+        let swap =
+            job.world
+                .refs()
+                .swap(&name, expected, &files, true, &format!("release {release}"))?;
         Ok((swap, format!("{release} is recorded as live")))
     });
     match moved {
         Ok(Swap::Moved(_)) => {
-            let lanes: Vec<&str> = job.plan.lanes.iter().filter(|decision| decision.run).map(|decision| decision.lane.name()).collect();
-            let reason = format!("{} of {} is live and verified", lanes.join(" and "), job.plan.commit.short());
-            Ok(Verdict { exit: Exit::Done, reason, release: Some(release) })
+            let lanes: Vec<&str> = job
+                .plan
+                .lanes
+                .iter()
+                .filter(|decision| decision.run)
+                .map(|decision| decision.lane.name())
+                .collect();
+            let verb = if lanes.len() == 1 { "is" } else { "are" };
+            let reason = format!(
+                "{} of {} {verb} live and verified",
+                lanes.join(" and "),
+                job.plan.commit.short()
+            );
+            Ok(Verdict {
+                exit: Exit::Done,
+                reason,
+                release: Some(release),
+            })
         }
-        Ok(Swap::Lost(_)) => Err(Verdict::new(Exit::Superseded, "another run recorded its release first; its record stands (look at `status` for what is live)")),
-        Err(LaneError::Cancelled(cancelled)) => Err(Verdict::interrupted(job, cancelled, "both halves are live and verified; only the record is missing")),
-        Err(error) => Err(Verdict::new(Exit::Unknown, format!("both halves are live and verified, but that could not be recorded: {error}"))),
+        Ok(Swap::Lost(_)) => Err(Verdict::new(
+            Exit::Superseded,
+            "another run recorded its release first; its record stands (look at `status` for what is live)",
+        )),
+        Err(LaneError::Cancelled(cancelled)) => Err(Verdict::interrupted(
+            job,
+            cancelled,
+            "both halves are live and verified; only the record is missing",
+        )),
+        Err(error) => Err(Verdict::new(
+            Exit::Unknown,
+            format!("both halves are live and verified, but that could not be recorded: {error}"),
+        )),
     }
 }
 
 fn record(job: &Job<'_>, halves: &Halves, release: &ReleaseId) -> LiveRecord {
-    let mut lanes = job.live.map(|live| live.record.lanes.clone()).unwrap_or_default();
-    let ran = [(Lane::Frontend, halves.frontend.as_ref().map(|draft| &draft.deploy)), (Lane::Backend, halves.backend.as_ref())];
+    let mut lanes = job
+        .live
+        .map(|live| live.record.lanes.clone())
+        .unwrap_or_default();
+    let ran = [
+        (
+            Lane::Frontend,
+            halves.frontend.as_ref().map(|draft| &draft.deploy),
+        ),
+        (Lane::Backend, halves.backend.as_ref()),
+    ];
     for (lane, deploy) in ran {
         if let Some(deploy) = deploy {
-            let digest = job.manifests.get(&lane).map(|manifest| manifest.digest()).unwrap_or_default();
-            lanes.insert(lane, LiveLane { commit: job.plan.commit.clone(), deploy_id: deploy.clone(), release: release.clone(), digest });
+            let digest = job
+                .manifests
+                .get(&lane)
+                .map(|manifest| manifest.digest())
+                .unwrap_or_default();
+            lanes.insert(
+                lane,
+                LiveLane {
+                    commit: job.plan.commit.clone(),
+                    deploy_id: deploy.clone(),
+                    release: release.clone(),
+                    digest,
+                },
+            );
         }
     }
     LiveRecord {
@@ -51,15 +100,26 @@ fn record(job: &Job<'_>, halves: &Halves, release: &ReleaseId) -> LiveRecord {
         created_ms: job.world.now().wall_ms,
         by: job.by.clone(),
         lanes,
-        migrations: job.plan.migrations.iter().map(|file| file.name.clone()).collect(),
+        migrations: job
+            .plan
+            .migrations
+            .iter()
+            .map(|file| file.name.clone())
+            .collect(),
         override_reason: job.override_reason.clone(),
     }
 }
 
 /// The manifests of what is live afterwards: ours for the lanes that ran, the old ones for the others.
 fn merged_manifests(job: &Job<'_>, halves: &Halves) -> BTreeMap<Lane, Manifest> {
-    let mut manifests = job.live.map(|live| live.manifests.clone()).unwrap_or_default();
-    for (lane, ran) in [(Lane::Frontend, halves.frontend.is_some()), (Lane::Backend, halves.backend.is_some())] {
+    let mut manifests = job
+        .live
+        .map(|live| live.manifests.clone())
+        .unwrap_or_default();
+    for (lane, ran) in [
+        (Lane::Frontend, halves.frontend.is_some()),
+        (Lane::Backend, halves.backend.is_some()),
+    ] {
         if let Some(manifest) = job.manifests.get(&lane).filter(|_| ran) {
             manifests.insert(lane, manifest.clone());
         }

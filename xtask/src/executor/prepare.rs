@@ -6,8 +6,9 @@ use crate::event::Step;
 use crate::exit::Exit;
 use crate::ids::Lane;
 use crate::job::{Job, LaneError};
-use crate::lane::backend::Ours;
-use crate::lane::frontend::{Draft, drop_draft};
+use crate::lane::draft::drop_draft;
+use crate::lane::frontend::Draft;
+use crate::lane::trigger::{self, Ours};
 use crate::lane::{backend, checks, frontend};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, PoisonError};
@@ -18,7 +19,11 @@ const GATE_1: &str = "gate.1";
 /// Checks, upload and rehearsal side by side; nothing that is live changes here.
 pub(super) fn prepare(job: &Job<'_>) -> Result<Option<Draft>, Verdict> {
     type Task<'t> = Box<dyn Fn() -> Result<Option<Draft>, LaneError> + Sync + 't>;
-    let passed_before = job.world.journal().intent(&job.run, GATE_1).is_ok_and(|row| row.is_some());
+    let passed_before = job
+        .world
+        .journal()
+        .intent(&job.run, GATE_1)
+        .is_ok_and(|row| row.is_some());
     let mut tasks: Vec<Task<'_>> = Vec::new();
     if job.plan.runs(Lane::Frontend) {
         tasks.push(Box::new(|| frontend::prepare(job).map(Some)));
@@ -35,8 +40,12 @@ pub(super) fn prepare(job: &Job<'_>) -> Result<Option<Draft>, Verdict> {
     let results: Mutex<Vec<Result<Option<Draft>, LaneError>>> = Mutex::new(Vec::new());
     job.world.lanes(tasks.len(), &|index| {
         let Some(task) = tasks.get(index) else { return };
-        let result = catch_unwind(AssertUnwindSafe(task)).unwrap_or_else(|panic| Err(LaneError::Bug(panic_text(&*panic))));
-        results.lock().unwrap_or_else(PoisonError::into_inner).push(result);
+        let result = catch_unwind(AssertUnwindSafe(task))
+            .unwrap_or_else(|panic| Err(LaneError::Bug(panic_text(&*panic))));
+        results
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(result);
     });
     let mut draft = None;
     let mut errors = Vec::new();
@@ -75,18 +84,28 @@ fn rank(error: &LaneError) -> u8 {
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let said = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
-    format!("a lane of this program panicked: {} (this is a bug of Tandem)", said.unwrap_or("no message"))
+    let said = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied());
+    format!(
+        "a lane of this program panicked: {} (this is a bug of Tandem)",
+        said.unwrap_or("no message")
+    )
 }
 
 fn stop(job: &Job<'_>, error: LaneError) -> Verdict {
     close_gate(job, 1, &error.to_string());
     // A resumed run that fails here has changed things before.
-    let touched = !matches!(backend::ours(job), Ok(Ours::None)) || frontend::was_published(job);
+    let touched = !matches!(trigger::ours(job), Ok(Ours::None)) || frontend::was_published(job);
     if touched && !matches!(error, LaneError::Cancelled(_) | LaneError::Bug(_)) {
         return restore(job, &error.to_string());
     }
-    let unsaid = if touched { "what an earlier attempt of this run changed stays as it is" } else { "nothing that is live was changed" };
+    let unsaid = if touched {
+        "what an earlier attempt of this run changed stays as it is"
+    } else {
+        "nothing that is live was changed"
+    };
     if !touched {
         drop_draft(job);
     }
@@ -95,6 +114,9 @@ fn stop(job: &Job<'_>, error: LaneError) -> Verdict {
         LaneError::Bug(text) => Verdict::new(Exit::Bug, format!("{text}; {unsaid}")),
         LaneError::Refused(text) => Verdict::new(Exit::Refused, text),
         LaneError::Database(text) => Verdict::new(Exit::Database, text),
-        LaneError::Failed(text) | LaneError::Unverifiable(text) | LaneError::Superseded(text) | LaneError::Unknown(text) => unchanged(job, &text),
+        LaneError::Failed(text)
+        | LaneError::Unverifiable(text)
+        | LaneError::Superseded(text)
+        | LaneError::Unknown(text) => unchanged(job, &text),
     }
 }

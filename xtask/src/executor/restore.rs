@@ -6,8 +6,9 @@ use super::Verdict;
 use crate::exit::Exit;
 use crate::ids::DeployId;
 use crate::job::{Job, LaneError, OUTAGE};
-use crate::lane::backend::Ours;
-use crate::lane::frontend::{drop_draft, published};
+use crate::lane::draft::drop_draft;
+use crate::lane::frontend::published;
+use crate::lane::trigger::{self, Ours};
 use crate::lane::{backend, undo, verify};
 use crate::live;
 use crate::refs::Swap;
@@ -31,8 +32,13 @@ pub(super) enum Old {
 pub(super) fn old(job: &Job<'_>) -> Result<Old, LaneError> {
     let found = published(job)?;
     if found != job.baseline.frontend {
-        let name = |id: Option<&DeployId>| id.map_or_else(|| "nothing".to_owned(), ToString::to_string);
-        return Ok(Old::Gone(format!("{} is published, and it was {}", name(found.as_ref()), name(job.baseline.frontend.as_ref()))));
+        let name =
+            |id: Option<&DeployId>| id.map_or_else(|| "nothing".to_owned(), ToString::to_string);
+        return Ok(Old::Gone(format!(
+            "{} is published, and it was {}",
+            name(found.as_ref()),
+            name(job.baseline.frontend.as_ref())
+        )));
     }
     match (&job.baseline.backend, &job.baseline.backend_commit) {
         (None, _) => Ok(match job.read(OUTAGE, || job.service().live())? {
@@ -40,19 +46,35 @@ pub(super) fn old(job: &Job<'_>) -> Result<Old, LaneError> {
             Some(deploy) => Old::Gone(format!("{} is live, and nothing was before", deploy.id)),
         }),
         (Some(_), Some(commit)) if verify::answers(job, commit)? => Ok(Old::Live),
-        (Some(_), Some(commit)) => Ok(Old::Gone(format!("{} does not answer, healthy, as it did before", commit.short()))),
-        (Some(id), None) => Ok(Old::Gone(format!("what {id} answered before is not known, so it cannot be compared"))),
+        (Some(_), Some(commit)) => Ok(Old::Gone(format!(
+            "{} does not answer, healthy, as it did before",
+            commit.short()
+        ))),
+        (Some(id), None) => Ok(Old::Gone(format!(
+            "what {id} answered before is not known, so it cannot be compared"
+        ))),
     }
 }
 
 /// The end of a run that changed nothing, once that is proven.
 pub(super) fn unchanged(job: &Job<'_>, text: &str) -> Verdict {
     if job.baseline.backend.is_some() && job.baseline.backend_commit.is_none() {
-        return Verdict::new(Exit::FailedUnchanged, format!("{text}; nothing that is live was changed (the backend did not tell its version before either)"));
+        return Verdict::new(
+            Exit::FailedUnchanged,
+            format!(
+                "{text}; nothing that is live was changed (the backend did not tell its version before either)"
+            ),
+        );
     }
     match old(job) {
-        Ok(Old::Live) => Verdict::new(Exit::FailedUnchanged, format!("{text}; nothing that is live was changed")),
-        Ok(Old::Gone(why)) => Verdict::new(Exit::Unhealthy, format!("{text}; this run changed nothing that is live, but {why}")),
+        Ok(Old::Live) => Verdict::new(
+            Exit::FailedUnchanged,
+            format!("{text}; nothing that is live was changed"),
+        ),
+        Ok(Old::Gone(why)) => Verdict::new(
+            Exit::Unhealthy,
+            format!("{text}; this run changed nothing that is live, but {why}"),
+        ),
         Err(error) => Verdict::stopped(job, &error, text),
     }
 }
@@ -67,9 +89,12 @@ pub(super) fn restored(job: &Job<'_>, text: &str) -> Verdict {
 }
 
 /// Writes down that the run is being undone, and why. Undoing goes on when that fails.
-pub(super) fn mark(job: &Job<'_>, reason: &str) {
+fn mark(job: &Job<'_>, reason: &str) {
     if begun(job).is_none()
-        && let Err(error) = job.world.journal().intend(&job.run, UNDO, reason, job.world.now().wall_ms)
+        && let Err(error) =
+            job.world
+                .journal()
+                .intend(&job.run, UNDO, reason, job.world.now().wall_ms)
     {
         job.warn(format!("{error:#}"));
     }
@@ -81,48 +106,99 @@ pub(super) fn begun(job: &Job<'_>) -> Option<String> {
 }
 
 /// The end of a run whose live deploy was replaced by somebody else's: it is not fought over.
-pub(super) fn superseded(job: &Job<'_>) -> Result<Option<Verdict>, LaneError> {
-    let Ours::Deploy(id) = backend::ours(job)? else { return Ok(None) };
+fn superseded(job: &Job<'_>) -> Result<Option<Verdict>, LaneError> {
+    let Ours::Deploy(id) = trigger::ours(job)? else {
+        return Ok(None);
+    };
     // Our own rollback replaces it too.
     if undo::has_begun(job)? || !backend::is_superseded(job, &id)? {
         return Ok(None);
     }
     drop_draft(job);
-    Ok(Some(Verdict::new(Exit::Superseded, format!("{id} was live and a newer deploy has replaced it; nothing was undone"))))
+    Ok(Some(Verdict::new(
+        Exit::Superseded,
+        format!("{id} was live and a newer deploy has replaced it; nothing was undone"),
+    )))
 }
 
-/// Rolls the backend back when that is possible. The frontend must be the old one, or go with the new backend, by now.
+/// Rolls the backend back when that is possible, the frontend before it.
 pub(super) fn roll_back(job: &Job<'_>, text: &str) -> Verdict {
     match superseded(job) {
         Ok(None) => {}
-        Ok(Some(verdict)) => return Verdict { reason: format!("{text}; {}", verdict.reason), ..verdict },
+        Ok(Some(verdict)) => {
+            return Verdict {
+                reason: format!("{text}; {}", verdict.reason),
+                ..verdict
+            };
+        }
         Err(error) => return Verdict::stopped(job, &error, text),
     }
     if !job.plan.reversible {
         return Verdict::new(
             Exit::Database,
-            format!("{text}; the backend was not rolled back because {} (choices: fix forward with a new release, or restore the backup that was made before the migration)", job.plan.reversible_because),
+            format!(
+                "{text}; the backend was not rolled back because {} (choices: fix forward with a new release, or restore the backup that was made before the migration)",
+                job.plan.reversible_because
+            ),
         );
     }
     if job.baseline.backend.is_none() {
-        return Verdict::new(Exit::Unhealthy, format!("{text}; there is no earlier healthy deploy to go back to"));
+        return Verdict::new(
+            Exit::Unhealthy,
+            format!("{text}; there is no earlier healthy deploy to go back to"),
+        );
     }
     mark(job, text);
+    if let Err(verdict) = frontend_first(job, text) {
+        return verdict;
+    }
     match undo::backend(job) {
         Ok(id) => {
             record(job, &id);
-            restored(job, &format!("{text}; the backend was rolled back and the previous frontend is public"))
+            restored(
+                job,
+                &format!("{text}; the backend was rolled back and the previous frontend is public"),
+            )
         }
-        Err(error @ (LaneError::Cancelled(_) | LaneError::Unknown(_))) => Verdict::stopped(job, &error, &format!("{text}; a rollback of the backend was under way")),
-        Err(error) => Verdict::new(Exit::Unhealthy, format!("{text}; and rolling the backend back failed: {error}")),
+        Err(error @ (LaneError::Cancelled(_) | LaneError::Unknown(_))) => Verdict::stopped(
+            job,
+            &error,
+            &format!("{text}; a rollback of the backend was under way"),
+        ),
+        Err(error) => Verdict::new(
+            Exit::Unhealthy,
+            format!("{text}; and rolling the backend back failed: {error}"),
+        ),
     }
+}
+
+/// A new frontend must never stand on an old backend: when it is public, the previous one comes back before anything else.
+fn frontend_first(job: &Job<'_>, text: &str) -> Result<(), Verdict> {
+    let restored = match published(job) {
+        Ok(found) if found == job.baseline.frontend => Ok(()),
+        Ok(_) => undo::frontend(job, None),
+        Err(error) => Err(error),
+    };
+    restored.map_err(|error| match error {
+        LaneError::Cancelled(_) | LaneError::Unknown(_) => Verdict::stopped(job, &error, text),
+        error => Verdict::new(
+            Exit::Unhealthy,
+            format!("{text}; and the previous frontend could not be restored: {error}"),
+        ),
+    })
 }
 
 /// A rollback is a deploy with an id of its own: the record of what is live must name it, or the next run sees drift.
 fn record(job: &Job<'_>, id: &DeployId) {
     let Some(live) = job.live else { return };
     let mut record = live.record.clone();
-    let Some(lane) = record.lanes.get_mut(&crate::ids::Lane::Backend).filter(|lane| job.baseline.backend.as_ref() == Some(&lane.deploy_id)) else { return };
+    let Some(lane) = record
+        .lanes
+        .get_mut(&crate::ids::Lane::Backend)
+        .filter(|lane| job.baseline.backend.as_ref() == Some(&lane.deploy_id))
+    else {
+        return;
+    };
     lane.deploy_id = id.clone();
     record.run = job.run.clone();
     record.command = "rollback".to_owned();
@@ -130,11 +206,23 @@ fn record(job: &Job<'_>, id: &DeployId) {
     record.by.clone_from(&job.by);
     record.migrations = Vec::new();
     let message = format!("{id} brought {} back", record.release);
-    let moved = live::files(&record, &live.manifests).and_then(|files| job.world.refs().swap(&live::live_ref(&job.target.name), Some(&live.oid), &files, true, &message));
+    let moved = live::files(&record, &live.manifests).and_then(|files| {
+        job.world.refs().swap(
+            &live::live_ref(&job.target.name),
+            Some(&live.oid),
+            &files,
+            true,
+            &message,
+        )
+    });
     match moved {
         Ok(Swap::Moved(_)) => {}
-        Ok(Swap::Lost(_)) => job.warn("another run moved the record of what is live meanwhile; its record stands"),
-        Err(error) => job.warn(format!("the rollback could not be recorded: {error:#}; the next release will see it as drift")),
+        Ok(Swap::Lost(_)) => {
+            job.warn("another run moved the record of what is live meanwhile; its record stands");
+        }
+        Err(error) => job.warn(format!(
+            "the rollback could not be recorded: {error:#}; the next release will see it as drift"
+        )),
     }
 }
 
@@ -144,19 +232,27 @@ pub(super) fn restore(job: &Job<'_>, text: &str) -> Verdict {
     match take_back(job) {
         Ok(Old::Live) => restored(job, &format!("{text}; what was live before is live")),
         Ok(Old::Gone(why)) => roll_back(job, &format!("{text}; {why}")),
-        Err(error @ (LaneError::Cancelled(_) | LaneError::Unknown(_))) => Verdict::stopped(job, &error, &format!("{text}; it was being undone")),
-        Err(error) => Verdict::new(Exit::Unhealthy, format!("{text}; and undoing it failed: {error}")),
+        Err(error @ (LaneError::Cancelled(_) | LaneError::Unknown(_))) => {
+            Verdict::stopped(job, &error, &format!("{text}; it was being undone"))
+        }
+        Err(error) => Verdict::new(
+            Exit::Unhealthy,
+            format!("{text}; and undoing it failed: {error}"),
+        ),
     }
 }
 
 /// `deploy --abort`: brings back what was live when the run began.
 pub fn abort(job: &Job<'_>) -> Verdict {
-    restore(job, &begun(job).unwrap_or_else(|| format!("run {} was aborted", job.run)))
+    restore(
+        job,
+        &begun(job).unwrap_or_else(|| format!("run {} was aborted", job.run)),
+    )
 }
 
 /// Everything but the backend's rollback, and whether that is needed.
 fn take_back(job: &Job<'_>) -> Result<Old, LaneError> {
-    let ours = backend::settle_ours(job)?;
+    let ours = trigger::settle_ours(job)?;
     if let Some(id) = &ours {
         end_deploy(job, id)?;
     }
@@ -181,8 +277,13 @@ fn end_deploy(job: &Job<'_>, id: &DeployId) -> Result<(), LaneError> {
     let started = job.now_ms();
     while !read()?.is_terminal() {
         if job.since(started) >= OUTAGE {
-            let why = cancelled.err().map(|error| format!(": {error}")).unwrap_or_default();
-            return Err(LaneError::Unknown(format!("{id} is still under way and could not be cancelled{why}")));
+            let why = cancelled
+                .err()
+                .map(|error| format!(": {error}"))
+                .unwrap_or_default();
+            return Err(LaneError::Unknown(format!(
+                "{id} is still under way and could not be cancelled{why}"
+            )));
         }
         job.wait(Duration::from_secs(1))?;
     }

@@ -1,16 +1,14 @@
 //! The backend: rehearsed, triggered once, followed by its real status, and proven to be ours.
 
 use crate::event::{EventKind, LaneState, Step};
-use crate::ids::{Commit, DeployId, Lane};
 use crate::http::ApiError;
+use crate::ids::{Commit, DeployId, Lane};
 use crate::job::{Job, LaneError, OUTAGE, READ_MAX_MS, poll_interval};
-use crate::lane::frontend::settle;
+use crate::lane::trigger::trigger;
 use crate::lane::verify;
-use crate::once::{Probe, once};
-use crate::render::{Deploy, DeployStatus, Triggered};
 use crate::redact::Secret;
+use crate::render::DeployStatus;
 use crate::service::{AdminState, Service};
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -24,22 +22,6 @@ pub enum Ended {
     Live(DeployId),
     /// It is not, and never was; the text says why.
     NotLive(DeployId, String),
-}
-
-/// What was known before the trigger, so that ours can be told from others afterwards.
-#[derive(Serialize, Deserialize)]
-struct Before {
-    seen: BTreeSet<DeployId>,
-}
-
-/// The key of the intent to deploy this run's commit.
-const TRIGGER: &str = "backend.trigger";
-
-/// What the trigger answered: a queued deploy has no id yet.
-#[derive(Serialize, Deserialize)]
-struct Accepted {
-    deploy: Option<DeployId>,
-    seen: BTreeSet<DeployId>,
 }
 
 /// Runs the pending migrations on a copy of what is live, as far as that can be had.
@@ -69,14 +51,15 @@ pub fn rehearse(job: &Job<'_>) -> Result<(), LaneError> {
 /// When its end could not be learnt, or somebody else's newer deploy won.
 pub fn deploy(job: &Job<'_>) -> Result<DeployId, LaneError> {
     job.step(Step::BackendDeploy, || {
-        let accepted = trigger(job)?;
-        let id = match accepted.deploy {
-            Some(id) => id,
-            None => find_queued(job, accepted)?,
-        };
+        let id = trigger(job)?;
         match follow(job, &id)? {
             Ended::Live(id) => {
-                job.lane(Lane::Backend, LaneState::Live, Some(&id), Some(&job.target.service_url));
+                job.lane(
+                    Lane::Backend,
+                    LaneState::Live,
+                    Some(&id),
+                    Some(&job.target.service_url),
+                );
                 Ok((id.clone(), format!("{id} is live")))
             }
             Ended::NotLive(id, why) => {
@@ -88,152 +71,12 @@ pub fn deploy(job: &Job<'_>) -> Result<DeployId, LaneError> {
     })
 }
 
-/// What the journal knows of this run's deploy.
-pub enum Ours {
-    /// None was asked for.
-    None,
-    /// One was or may have been asked for, and its id is not known.
-    Unnamed,
-    /// This one.
-    Deploy(DeployId),
-}
-
-/// Whether this run asked the provider for a deploy, and for which.
-///
-/// # Errors
-/// When the journal cannot be read.
-pub fn ours(job: &Job<'_>) -> Result<Ours, LaneError> {
-    let Some(row) = job.world.journal().intent(&job.run, TRIGGER)? else { return Ok(Ours::None) };
-    let accepted = row.outcome.and_then(|outcome| serde_json::from_str::<Accepted>(&outcome).ok());
-    Ok(accepted.and_then(|accepted| accepted.deploy).map_or(Ours::Unnamed, Ours::Deploy))
-}
-
-/// Settles whether this run's deploy was made, when the journal does not know: as [`ours`], without a doubt left.
-///
-/// # Errors
-/// When it could not be learnt.
-pub fn settle_ours(job: &Job<'_>) -> Result<Option<DeployId>, LaneError> {
-    match ours(job)? {
-        Ours::None => Ok(None),
-        Ours::Deploy(id) => Ok(Some(id)),
-        Ours::Unnamed => {
-            let row = job.world.journal().intent(&job.run, TRIGGER)?;
-            let text = row.map(|row| row.outcome.unwrap_or(row.intent)).unwrap_or_default();
-            let before: Before = serde_json::from_str(&text).map_err(anyhow::Error::from)?;
-            settle(job, || find(job, &before.seen))
-        }
-    }
-}
-
-fn trigger(job: &Job<'_>) -> Result<Accepted, LaneError> {
-    let commit = &job.plan.commit;
-    let mut seen = seen(job)?;
-    let started = job.now_ms();
-    loop {
-        let outcome = once(
-            job.world,
-            &job.run,
-            TRIGGER,
-            &Before { seen: seen.clone() },
-            |before: &Before| {
-                let found = settle(job, || find(job, &before.seen))?;
-                Ok(found.map_or(Probe::Absent, |id| Probe::Found(Accepted { deploy: Some(id), seen: before.seen.clone() })))
-            },
-            || {
-                job.attempt(|until_ms| {
-                    let deploy = match job.render.until(until_ms).trigger(commit)? {
-                        Triggered::Created(deploy) => Some(deploy.id),
-                        Triggered::Queued => None,
-                    };
-                    Ok(Accepted { deploy, seen: seen.clone() })
-                })
-            },
-        );
-        match outcome {
-            Ok(accepted) => return Ok(accepted),
-            Err(error) if is_conflict(&error) => {
-                // Another deploy is under way: the same commit is adopted, any other is waited for.
-                let running = job.read(OUTAGE, || job.service().recent())?.into_iter().find(|deploy| !deploy.status.is_terminal());
-                match running {
-                    Some(deploy) if deploy.commit.as_ref() == Some(commit) => {
-                        job.warn(format!("adopted {}: it already deploys this commit", deploy.id));
-                        return adopt(job, &deploy.id, seen);
-                    }
-                    Some(deploy) => job.progress(Step::BackendDeploy, format!("waits for {} ({})", deploy.id, deploy.status)),
-                    None => {}
-                }
-                let waited = job.since(started);
-                if waited >= job.target.policy.deploy_timeout {
-                    return Err(LaneError::Failed(format!("{error:#}")));
-                }
-                job.wait(poll_interval(job.world, waited).max(Duration::from_secs(1)))?;
-                seen = self::seen(job)?;
-            }
-            Err(error) => return Err(error.into()),
-        }
-    }
-}
-
-/// Somebody else's deploy of our commit becomes this run's: a resumed run must find it again.
-fn adopt(job: &Job<'_>, id: &DeployId, seen: BTreeSet<DeployId>) -> Result<Accepted, LaneError> {
-    let intent = serde_json::to_string(&Before { seen: seen.clone() }).map_err(anyhow::Error::from)?;
-    job.world.journal().intend(&job.run, TRIGGER, &intent, job.world.now().wall_ms)?;
-    name(job, Accepted { deploy: Some(id.clone()), seen })
-}
-
-/// Writes down which deploy the accepted trigger made.
-fn name(job: &Job<'_>, accepted: Accepted) -> Result<Accepted, LaneError> {
-    let json = serde_json::to_string(&accepted).map_err(anyhow::Error::from)?;
-    let written = job.world.journal().complete(&job.run, TRIGGER, &json, job.world.now().wall_ms);
-    written.map(|()| accepted).map_err(|error| LaneError::Unknown(format!("{error:#}; the deploy goes on at the provider")))
-}
-
-/// The deploys that are there before ours is.
-fn seen(job: &Job<'_>) -> Result<BTreeSet<DeployId>, LaneError> {
-    Ok(job.read(OUTAGE, || job.service().recent())?.into_iter().map(|deploy| deploy.id).collect())
-}
-
-/// Our deploy among the newest ones.
-fn find(job: &Job<'_>, seen: &BTreeSet<DeployId>) -> Result<Option<DeployId>, LaneError> {
-    let recent = job.read(OUTAGE, || job.service().recent())?;
-    Ok(recent.into_iter().find(|deploy| is_ours(deploy, &job.plan.commit, seen)).map(|deploy| deploy.id))
-}
-
-/// A provider that names no commit or trigger is believed, as long as the deploy is new.
-fn is_ours(deploy: &Deploy, commit: &Commit, seen: &BTreeSet<DeployId>) -> bool {
-    !seen.contains(&deploy.id) && deploy.commit.as_ref().is_none_or(|found| found == commit) && deploy.trigger.as_deref().is_none_or(|trigger| trigger == "api")
-}
-
-fn is_conflict(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<crate::http::ApiError>().is_some_and(crate::http::ApiError::is_conflict)
-}
-
-/// A trigger that was only queued gets its id later, when the deploys before it have ended.
-fn find_queued(job: &Job<'_>, accepted: Accepted) -> Result<DeployId, LaneError> {
-    let started = job.now_ms();
-    let budget = job.target.policy.deploy_timeout;
-    loop {
-        let recent = job.read(budget, || job.service().recent()).map_err(|error| not_known(error, "the provider queued the deploy"))?;
-        if let Some(ours) = recent.iter().find(|deploy| is_ours(deploy, &job.plan.commit, &accepted.seen)) {
-            let id = ours.id.clone();
-            name(job, Accepted { deploy: Some(id.clone()), ..accepted })?;
-            return Ok(id);
-        }
-        if let Some(before) = recent.iter().find(|deploy| !deploy.status.is_terminal()) {
-            job.progress(Step::BackendDeploy, format!("queued behind {} ({})", before.id, before.status));
-        }
-        let waited = job.since(started);
-        if waited >= budget {
-            return Err(LaneError::Unknown("the provider queued the deploy and did not start it in time".to_owned()));
-        }
-        job.wait(poll_interval(job.world, waited))?;
-    }
-}
-
 /// Whatever kept us from reading, the deploy itself goes on: that is no failure of it.
-fn not_known(error: LaneError, what: &str) -> LaneError {
+pub(super) fn not_known(error: LaneError, what: &str) -> LaneError {
     match error {
-        LaneError::Failed(text) | LaneError::Unknown(text) => LaneError::Unknown(format!("{what}, and what became of it could not be learnt: {text}")),
+        LaneError::Failed(text) | LaneError::Unknown(text) => LaneError::Unknown(format!(
+            "{what}, and what became of it could not be learnt: {text}"
+        )),
         other => other,
     }
 }
@@ -248,7 +91,9 @@ pub(super) fn follow(job: &Job<'_>, id: &DeployId) -> Result<Ended, LaneError> {
     let mut last = "accepted".to_owned();
     loop {
         let left = budget.saturating_sub(job.since(started)).max(OUTAGE);
-        let deploy = job.read(left, || job.service().deploy(id)).map_err(|error| not_known(error, &format!("{id} was {last}")))?;
+        let deploy = job
+            .read(left, || job.service().deploy(id))
+            .map_err(|error| not_known(error, &format!("{id} was {last}")))?;
         let status = deploy.status.to_string();
         if status != last {
             if let DeployStatus::Unknown(word) = &deploy.status {
@@ -260,10 +105,23 @@ pub(super) fn follow(job: &Job<'_>, id: &DeployId) -> Result<Ended, LaneError> {
         match &deploy.status {
             DeployStatus::Live => return Ok(Ended::Live(id.clone())),
             DeployStatus::Deactivated => return superseded(job, id),
-            DeployStatus::Canceled => return Ok(Ended::NotLive(id.clone(), format!("{id} was cancelled by someone else; it is not tried again"))),
+            DeployStatus::Canceled => {
+                return Ok(Ended::NotLive(
+                    id.clone(),
+                    format!("{id} was cancelled by someone else; it is not tried again"),
+                ));
+            }
             failed if failed.is_terminal() => {
-                let reason = job.render.failure_reason(id).ok().flatten().unwrap_or_else(|| "the provider gives no reason".to_owned());
-                return Ok(Ended::NotLive(id.clone(), format!("{id} ended as {failed}: {reason}")));
+                let reason = job
+                    .render
+                    .failure_reason(id)
+                    .ok()
+                    .flatten()
+                    .unwrap_or_else(|| "the provider gives no reason".to_owned());
+                return Ok(Ended::NotLive(
+                    id.clone(),
+                    format!("{id} ended as {failed}: {reason}"),
+                ));
             }
             _ => {}
         }
@@ -277,23 +135,50 @@ pub(super) fn follow(job: &Job<'_>, id: &DeployId) -> Result<Ended, LaneError> {
 
 fn superseded(job: &Job<'_>, id: &DeployId) -> Result<Ended, LaneError> {
     let newer = job.read(OUTAGE, || job.service().live())?;
-    let winner = newer.map_or_else(|| "another deploy".to_owned(), |deploy| {
-        format!("{} (trigger {}, commit {})", deploy.id, deploy.trigger.as_deref().unwrap_or("unknown"), deploy.commit.as_ref().map_or("unknown", Commit::as_str))
-    });
+    let winner = newer.map_or_else(
+        || "another deploy".to_owned(),
+        |deploy| {
+            format!(
+                "{} (trigger {}, commit {})",
+                deploy.id,
+                deploy.trigger.as_deref().unwrap_or("unknown"),
+                deploy.commit.as_ref().map_or("unknown", Commit::as_str)
+            )
+        },
+    );
     job.lane(Lane::Backend, LaneState::Superseded, Some(id), None);
-    Err(LaneError::Superseded(format!("{id} was live and has been replaced by {winner}; it is left alone")))
+    Err(LaneError::Superseded(format!(
+        "{id} was live and has been replaced by {winner}; it is left alone"
+    )))
 }
 
 /// The budget is spent: our own deploy is cancelled, and that is confirmed.
-fn give_up(job: &Job<'_>, id: &DeployId, status: &str, waited: Duration) -> Result<Ended, LaneError> {
+fn give_up(
+    job: &Job<'_>,
+    id: &DeployId,
+    status: &str,
+    waited: Duration,
+) -> Result<Ended, LaneError> {
     let stuck = format!("{id} was in state {status} for {} s", waited.as_secs());
     let cancelled = cancel(job, id);
-    match job.read(OUTAGE, || job.service().deploy(id)).map_err(|error| not_known(error, &stuck))?.status {
+    match job
+        .read(OUTAGE, || job.service().deploy(id))
+        .map_err(|error| not_known(error, &stuck))?
+        .status
+    {
         DeployStatus::Live => Ok(Ended::Live(id.clone())),
-        ended if ended.is_terminal() => Ok(Ended::NotLive(id.clone(), format!("{stuck}; it was cancelled"))),
+        ended if ended.is_terminal() => Ok(Ended::NotLive(
+            id.clone(),
+            format!("{stuck}; it was cancelled"),
+        )),
         still => {
-            let why = cancelled.err().map(|error| format!(" ({error})")).unwrap_or_default();
-            Err(LaneError::Unknown(format!("{stuck}; cancelling it did not work{why}, it is {still}")))
+            let why = cancelled
+                .err()
+                .map(|error| format!(" ({error})"))
+                .unwrap_or_default();
+            Err(LaneError::Unknown(format!(
+                "{stuck}; cancelling it did not work{why}, it is {still}"
+            )))
         }
     }
 }
@@ -303,7 +188,8 @@ fn give_up(job: &Job<'_>, id: &DeployId, status: &str, waited: Duration) -> Resu
 /// # Errors
 /// When it refused or gave no answer.
 pub fn cancel(job: &Job<'_>, id: &DeployId) -> Result<(), LaneError> {
-    job.change(|until_ms| job.render.until(until_ms).cancel(id)).map(|_| ())
+    job.change(|until_ms| job.render.until(until_ms).cancel(id))
+        .map(|_| ())
 }
 
 /// Whether a newer deploy took this one's place.
@@ -311,7 +197,10 @@ pub fn cancel(job: &Job<'_>, id: &DeployId) -> Result<(), LaneError> {
 /// # Errors
 /// When the provider could not be asked.
 pub fn is_superseded(job: &Job<'_>, id: &DeployId) -> Result<bool, LaneError> {
-    Ok(job.read(OUTAGE, || job.service().deploy(id))?.status.is_superseded())
+    Ok(job
+        .read(OUTAGE, || job.service().deploy(id))?
+        .status
+        .is_superseded())
 }
 
 /// The last lines of the service's log become output of the step that failed.
@@ -319,7 +208,10 @@ pub fn show_log(job: &Job<'_>) {
     match job.render.log_tail(LOG_LINES) {
         Ok(lines) => {
             for line in lines {
-                job.world.emit(EventKind::Output { step: Step::BackendDeploy, line });
+                job.world.emit(EventKind::Output {
+                    step: Step::BackendDeploy,
+                    line,
+                });
             }
         }
         Err(error) => job.warn(format!("the service's log could not be read: {error}")),
@@ -333,32 +225,65 @@ pub fn show_log(job: &Job<'_>) {
 pub fn schema(job: &Job<'_>) -> Result<(), LaneError> {
     job.step(Step::BackendSchema, || {
         let Some(token) = job.admin_token else {
-            job.warn("no TANDEM_ADMIN_TOKEN is set: the schema could not be read back from the service");
+            job.warn(
+                "no TANDEM_ADMIN_TOKEN is set: the schema could not be read back from the service",
+            );
             return Ok(((), "not read: no TANDEM_ADMIN_TOKEN".to_owned()));
         };
         let state = live_schema(job, token)?;
-        let applied: BTreeSet<&str> = state.history.iter().map(|row| row.filename.as_str()).collect();
-        if let Some(missing) = job.plan.migrations.iter().find(|file| !applied.contains(file.name.as_str())) {
-            return Err(LaneError::Failed(format!("migration {} is not in the service's history after the deploy", missing.name)));
+        let applied: BTreeSet<&str> = state
+            .history
+            .iter()
+            .map(|row| row.filename.as_str())
+            .collect();
+        if let Some(missing) = job
+            .plan
+            .migrations
+            .iter()
+            .find(|file| !applied.contains(file.name.as_str()))
+        {
+            return Err(LaneError::Failed(format!(
+                "migration {} is not in the service's history after the deploy",
+                missing.name
+            )));
         }
         if let Some(pending) = state.pending.first() {
-            return Err(LaneError::Failed(format!("the service says that migration {pending} is still pending")));
+            return Err(LaneError::Failed(format!(
+                "the service says that migration {pending} is still pending"
+            )));
         }
-        Ok(((), format!("generation {}, {} applied by this release", state.schema.generation, job.plan.migrations.len())))
+        Ok((
+            (),
+            format!(
+                "generation {}, {} applied by this release",
+                state.schema.generation,
+                job.plan.migrations.len()
+            ),
+        ))
     })
 }
 
 fn live_schema(job: &Job<'_>, token: &Secret) -> Result<AdminState, LaneError> {
     let service = Service::new(job.world, &job.target.service_url);
-    let read = job.read(OUTAGE, || match service.until(job.now_ms() + READ_MAX_MS).admin_state(token) {
-        // A key that the service does not know is a fault of the configuration, not of the release.
-        Err(refused @ (ApiError::Unauthorised(_) | ApiError::Forbidden(_) | ApiError::NotFound(_))) => Ok(Err(refused)),
-        other => other.map(Ok),
+    let read = job.read(OUTAGE, || {
+        match service.until(job.now_ms() + READ_MAX_MS).admin_state(token) {
+            // A key that the service does not know is a fault of the configuration, not of the release.
+            Err(
+                refused @ (ApiError::Unauthorised(_)
+                | ApiError::Forbidden(_)
+                | ApiError::NotFound(_)),
+            ) => Ok(Err(refused)),
+            other => other.map(Ok),
+        }
     });
     match read {
         Ok(Ok(state)) => Ok(state),
-        Ok(Err(refused)) => Err(LaneError::Unverifiable(format!("the schema could not be read back: {refused}"))),
-        Err(LaneError::Failed(text)) => Err(LaneError::Failed(format!("the schema could not be read back: {text}"))),
+        Ok(Err(refused)) => Err(LaneError::Unverifiable(format!(
+            "the schema could not be read back: {refused}"
+        ))),
+        Err(LaneError::Failed(text)) => Err(LaneError::Failed(format!(
+            "the schema could not be read back: {text}"
+        ))),
         Err(other) => Err(other),
     }
 }
@@ -372,6 +297,11 @@ pub fn identity(job: &Job<'_>, id: &DeployId) -> Result<(), LaneError> {
         let detail = verify::identity(job, Step::BackendIdentity, &job.plan.commit)?;
         Ok(((), detail))
     })?;
-    job.lane(Lane::Backend, LaneState::Verified, Some(id), Some(&job.target.service_url));
+    job.lane(
+        Lane::Backend,
+        LaneState::Verified,
+        Some(id),
+        Some(&job.target.service_url),
+    );
     Ok(())
 }

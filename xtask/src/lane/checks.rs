@@ -10,14 +10,26 @@ use std::time::Duration;
 /// # Errors
 /// When one fails; the message names it.
 pub fn run(job: &Job<'_>) -> Result<(), LaneError> {
-    let Some(commands) = job.commands.filter(|_| !job.config.checks.is_empty()) else { return Ok(()) };
+    let Some(commands) = job.commands.filter(|_| !job.config.checks.is_empty()) else {
+        return Ok(());
+    };
     job.step(Step::Checks, || {
         for check in &job.config.checks {
             job.progress(Step::Checks, &check.name);
             let command = command(commands, &check.run, check.timeout_s);
-            execute(job, Step::Checks, &format!("check '{}'", check.name), &command)?;
+            execute(
+                job,
+                Step::Checks,
+                &format!("check '{}'", check.name),
+                &command,
+            )?;
         }
-        let names: Vec<&str> = job.config.checks.iter().map(|check| check.name.as_str()).collect();
+        let names: Vec<&str> = job
+            .config
+            .checks
+            .iter()
+            .map(|check| check.name.as_str())
+            .collect();
         Ok(((), format!("passed: {}", names.join(", "))))
     })
 }
@@ -27,7 +39,9 @@ pub fn run(job: &Job<'_>) -> Result<(), LaneError> {
 /// # Errors
 /// When it fails.
 pub fn build_site(job: &Job<'_>) -> Result<(), LaneError> {
-    let (Some(commands), Some(script)) = (job.commands, &job.config.frontend.build) else { return Ok(()) };
+    let (Some(commands), Some(script)) = (job.commands, &job.config.frontend.build) else {
+        return Ok(());
+    };
     job.step(Step::FrontendBuild, || {
         let command = command(commands, script, job.config.frontend.build_timeout_s);
         execute(job, Step::FrontendBuild, "the site's build", &command)?;
@@ -53,7 +67,10 @@ fn execute(job: &Job<'_>, step: Step, what: &str, command: &Command) -> Result<(
     let end = job
         .world
         .run(command, &mut |event| match event {
-            RunEvent::Line(line) => job.world.emit(EventKind::Output { step, line: line.to_owned() }),
+            RunEvent::Line(line) => job.world.emit(EventKind::Output {
+                step,
+                line: line.to_owned(),
+            }),
             RunEvent::Tick => lost = job.lease.keep(job.world).err().or(lost.take()),
         })
         .map_err(|error| LaneError::Failed(format!("{what} could not be started: {error:#}")))?;
@@ -63,12 +80,19 @@ fn execute(job: &Job<'_>, step: Step, what: &str, command: &Command) -> Result<(
     let script = &command.script;
     match end {
         RunEnd::Exited(0) => Ok(()),
-        RunEnd::Exited(code) => Err(LaneError::Failed(format!("{what} failed with exit code {code}: {script}"))),
-        RunEnd::Killed(signal) => Err(LaneError::Failed(format!("{what} was ended by signal {signal}: {script}"))),
+        RunEnd::Exited(code) => Err(LaneError::Failed(format!(
+            "{what} failed with exit code {code}: {script}"
+        ))),
+        RunEnd::Killed(signal) => Err(LaneError::Failed(format!(
+            "{what} was ended by signal {signal}: {script}"
+        ))),
         RunEnd::TimedOut => Err(LaneError::Failed(format!(
             "{what} ran longer than {} s and was stopped: {script} (hint: raise its `timeout_s` in deploy.toml)",
             command.timeout.as_secs()
         ))),
-        RunEnd::Cancelled => Err(job.world.cancelled().map_or_else(|| LaneError::Failed(format!("{what} was cancelled")), LaneError::Cancelled)),
+        RunEnd::Cancelled => Err(job.world.cancelled().map_or_else(
+            || LaneError::Failed(format!("{what} was cancelled")),
+            LaneError::Cancelled,
+        )),
     }
 }

@@ -4,13 +4,10 @@ use crate::event::{LaneState, Step};
 use crate::ids::{DeployId, Lane};
 use crate::inputs::SiteFile;
 use crate::job::{Job, LaneError, OUTAGE, poll_interval};
+use crate::lane::draft::{create, digest, uploaded_before};
 use crate::lane::{checks, verify};
-use crate::netlify::Deploy;
-use crate::once::{Probe, once};
-use crate::world::Limits;
-use crate::changes::manifest::hex;
-use serde::{Deserialize, Serialize};
-use sha1::{Digest as _, Sha1};
+use crate::netlify::{Deploy, DeployState};
+use crate::once::{Attempt, Probe, once};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -35,43 +32,46 @@ pub struct Draft {
     pub files: Vec<SiteFile>,
 }
 
-/// The intent: a title that no other deploy has, by which ours is found again, and what it is to consist of.
-#[derive(Serialize, Deserialize)]
-struct Wanted {
-    title: String,
-    site: String,
-}
-
-/// The intent's outcome: the one deploy that it made.
-#[derive(Serialize, Deserialize)]
-struct Created {
-    deploy: DeployId,
-    site: String,
-}
-
 /// Lists the site and refuses one that looks like a mistake, before anything is created.
 ///
 /// # Errors
 /// When it must not be published; the message says which flag says otherwise.
 pub fn inspect(job: &Job<'_>) -> Result<Vec<SiteFile>, LaneError> {
     let accepted = job.accepted;
-    let files = job.inputs.site(job.world).map_err(|error| LaneError::Refused(format!("{error:#}")))?;
+    let files = job
+        .inputs
+        .site(job.world)
+        .map_err(|error| LaneError::Refused(format!("{error:#}")))?;
     let folder = &job.config.frontend.publish;
     let entry = &job.config.frontend.entry;
     // The file that we generate ourselves does not make a site.
-    let own = files.iter().filter(|file| file.path != verify::RELEASE_FILE).count();
+    let own = files
+        .iter()
+        .filter(|file| file.path != verify::RELEASE_FILE)
+        .count();
     if !accepted.no_index {
         if own == 0 {
-            return Err(LaneError::Refused(format!("the site is empty: no file below '{folder}' (hint: build it first, or say --allow-no-index)")));
+            return Err(LaneError::Refused(format!(
+                "the site is empty: no file below '{folder}' (hint: build it first, or say --allow-no-index)"
+            )));
         }
         if !files.iter().any(|file| file.path == *entry) {
-            return Err(LaneError::Refused(format!("the site has no {entry} among its {own} files below '{folder}' (hint: --allow-no-index publishes it all the same)")));
+            return Err(LaneError::Refused(format!(
+                "the site has no {entry} among its {own} files below '{folder}' (hint: --allow-no-index publishes it all the same)"
+            )));
         }
     }
     if !accepted.shrink && job.baseline.frontend.is_some() {
-        let live: BTreeSet<String> = job.read(OUTAGE, || job.site().site_files())?.into_keys().map(|path| path.trim_start_matches('/').to_owned()).collect();
+        let live: BTreeSet<String> = job
+            .read(OUTAGE, || job.site().site_files())?
+            .into_keys()
+            .map(|path| path.trim_start_matches('/').to_owned())
+            .collect();
         let ours: BTreeSet<&str> = files.iter().map(|file| file.path.as_str()).collect();
-        let lost = live.iter().filter(|path| !ours.contains(path.as_str())).count();
+        let lost = live
+            .iter()
+            .filter(|path| !ours.contains(path.as_str()))
+            .count();
         let percent = u64::from(job.config.frontend.shrink_max_percent);
         if lost as u64 * 100 > live.len() as u64 * percent {
             return Err(LaneError::Refused(format!(
@@ -91,7 +91,12 @@ pub fn prepare(job: &Job<'_>) -> Result<Draft, LaneError> {
     checks::build_site(job)?;
     let files = inspect(job)?;
     let (deploy, draft) = job.step(Step::FrontendUpload, || upload(job, files))?;
-    job.lane(Lane::Frontend, LaneState::Prepared, Some(&draft.deploy), deploy.permalink().as_deref());
+    job.lane(
+        Lane::Frontend,
+        LaneState::Prepared,
+        Some(&draft.deploy),
+        deploy.permalink().as_deref(),
+    );
     job.step(Step::FrontendPermalink, || {
         let checked = verify::site_serves(job, &verify::permalink(job, &deploy)?, &draft.files)?;
         Ok(((), checked))
@@ -102,116 +107,46 @@ pub fn prepare(job: &Job<'_>) -> Result<Draft, LaneError> {
 fn upload(job: &Job<'_>, files: Vec<SiteFile>) -> Result<((Deploy, Draft), String), LaneError> {
     let site = digest(&files);
     if let Some(ready) = uploaded_before(job, &site)? {
-        let draft = Draft { deploy: ready.id.clone(), files };
-        return Ok(((ready, draft), "uploaded by an earlier attempt of this run".to_owned()));
+        let draft = Draft {
+            deploy: ready.id.clone(),
+            files,
+        };
+        return Ok((
+            (ready, draft),
+            "uploaded by an earlier attempt of this run".to_owned(),
+        ));
     }
     let deploy = create(job, site)?;
-    let digests: BTreeMap<String, String> = files.iter().map(|file| (file.path.clone(), file.sha1.clone())).collect();
-    let accepted = job.change(|until_ms| job.netlify.until(until_ms).set_files(&deploy, &digests, Some(&job.plan.commit)))?;
+    let digests: BTreeMap<String, String> = files
+        .iter()
+        .map(|file| (file.path.clone(), file.sha1.clone()))
+        .collect();
+    let accepted = job.change(|until_ms| {
+        job.netlify
+            .until(until_ms)
+            .set_files(&deploy, &digests, Some(&job.plan.commit))
+    })?;
     let required = required(job, &deploy, accepted)?;
     let sent = send(job, &deploy, &files, &required)?;
-    let ready = wait_ready(job, &deploy)?;
+    let ready = wait_ready(job, &deploy, &files)?;
     let draft = Draft { deploy, files };
-    let detail = format!("{} of {} files were new to the provider", sent, draft.files.len());
+    let detail = format!(
+        "{} of {} files were new to the provider",
+        sent,
+        draft.files.len()
+    );
     Ok(((ready, draft), detail))
 }
-
-/// The key of the intent to create this run's deploy.
-const CREATE: &str = "frontend.create";
 
 /// The key of the intent to make it public.
 const PUBLISH: &str = "frontend.publish";
 
-/// What an earlier attempt of this run uploaded, when it is complete and still what is wanted; any other is forgotten.
-fn uploaded_before(job: &Job<'_>, site: &str) -> Result<Option<Deploy>, LaneError> {
-    let Some(earlier) = recorded(job) else { return Ok(None) };
-    let deploy = job.read(OUTAGE, || job.site().deploy(&earlier.deploy))?;
-    if deploy.is_ready() && earlier.site == site {
-        return Ok(Some(deploy));
-    }
-    if deploy.is_ready() || deploy.is_failed() {
-        job.world.journal().withdraw(&job.run, CREATE)?;
-    }
-    Ok(None)
-}
-
-/// Names what a site consists of, so that a later attempt can tell whether it still does.
-fn digest(files: &[SiteFile]) -> String {
-    let mut hash = Sha1::new();
-    for file in files {
-        hash.update(format!("{}\0{}\0", file.path, file.sha1));
-    }
-    hex(&hash.finalize())
-}
-
-/// Creates the deploy at most once per intent.
-fn create(job: &Job<'_>, site: String) -> Result<DeployId, LaneError> {
-    let title = format!("tandem/{}/frontend/{:08x}", job.run, job.world.random() & 0xffff_ffff);
-    let wanted = Wanted { title, site };
-    let made = |deploy: DeployId, wanted: &Wanted| Created { deploy, site: wanted.site.clone() };
-    let created = once(
-        job.world,
-        &job.run,
-        CREATE,
-        &wanted,
-        |before: &Wanted| Ok(settle(job, || find(job, &before.title))?.map_or(Probe::Absent, |deploy| Probe::Found(made(deploy, before)))),
-        || job.attempt(|until_ms| job.netlify.until(until_ms).create_deploy(&wanted.title, true, None).map(|deploy| made(deploy.id, &wanted))),
-    )?;
-    Ok(created.deploy)
-}
-
-fn find(job: &Job<'_>, title: &str) -> Result<Option<DeployId>, LaneError> {
-    Ok(job.read(OUTAGE, || job.site().find_by_title(title))?.map(|deploy| deploy.id))
-}
-
-fn recorded(job: &Job<'_>) -> Option<Created> {
-    let row = job.world.journal().intent(&job.run, CREATE).ok()??;
-    serde_json::from_str(&row.outcome?).ok()
-}
-
-/// Takes this run's unpublished deploy away and forgets it: the next attempt uploads anew. A draft that stays is harmless, so what
-/// fails here is only worth a warning.
-pub fn drop_draft(job: &Job<'_>) {
-    if let Err(error) = try_drop_draft(job) {
-        job.warn(format!("the unpublished deploy of the site could not be cancelled: {error}; it is not public"));
-    }
-}
-
-fn try_drop_draft(job: &Job<'_>) -> Result<(), LaneError> {
-    let Some(row) = job.world.journal().intent(&job.run, CREATE)? else { return Ok(()) };
-    let id = match recorded(job) {
-        Some(created) => Some(created.deploy),
-        // An intent without an outcome: the deploy may be there all the same.
-        None => match serde_json::from_str::<Wanted>(&row.intent) {
-            Ok(wanted) => job.site().find_by_title(&wanted.title)?.map(|deploy| deploy.id),
-            Err(_) => None,
-        },
-    };
-    if let Some(id) = &id {
-        job.change(|until_ms| job.netlify.until(until_ms).cancel(id))?;
-        job.lane(Lane::Frontend, LaneState::Failed, Some(id), None);
-    }
-    Ok(job.world.journal().withdraw(&job.run, CREATE)?)
-}
-
-/// Lists may lag behind: "not there" counts only after it has been so for a while.
-pub(super) fn settle<T>(job: &Job<'_>, mut find: impl FnMut() -> Result<Option<T>, LaneError>) -> Result<Option<T>, LaneError> {
-    /// Providers' lists have been seen to lag for some seconds; ten are the margin (facts on reconciliation).
-    const SETTLE_MS: u64 = 10_000;
-    let started = job.now_ms();
-    loop {
-        if let Some(found) = find()? {
-            return Ok(Some(found));
-        }
-        if job.now_ms().saturating_sub(started) >= SETTLE_MS {
-            return Ok(None);
-        }
-        job.wait(Duration::from_secs(1))?;
-    }
-}
-
 /// The digests that the provider lacks; a large deploy is compared in the background first.
-fn required(job: &Job<'_>, id: &DeployId, mut deploy: Deploy) -> Result<BTreeSet<String>, LaneError> {
+fn required(
+    job: &Job<'_>,
+    id: &DeployId,
+    mut deploy: Deploy,
+) -> Result<BTreeSet<String>, LaneError> {
     let started = job.now_ms();
     while deploy.state.is_preparing() {
         within(job, started, "compare the files")?;
@@ -225,29 +160,51 @@ fn required(job: &Job<'_>, id: &DeployId, mut deploy: Deploy) -> Result<BTreeSet
 }
 
 /// Sends each missing content once, several at a time.
-fn send(job: &Job<'_>, deploy: &DeployId, files: &[SiteFile], required: &BTreeSet<String>) -> Result<usize, LaneError> {
+fn send(
+    job: &Job<'_>,
+    deploy: &DeployId,
+    files: &[SiteFile],
+    required: &BTreeSet<String>,
+) -> Result<usize, LaneError> {
     let mut first: BTreeMap<&str, &SiteFile> = BTreeMap::new();
     for file in files.iter().filter(|file| required.contains(&file.sha1)) {
         first.entry(&file.sha1).or_insert(file);
     }
-    if let Some(unknown) = required.iter().find(|digest| !first.contains_key(digest.as_str())) {
-        return Err(LaneError::Failed(format!("the provider asks for content {unknown}, which is not part of this site")));
+    if let Some(unknown) = required
+        .iter()
+        .find(|digest| !first.contains_key(digest.as_str()))
+    {
+        return Err(LaneError::Failed(format!(
+            "the provider asks for content {unknown}, which is not part of this site"
+        )));
     }
     let wanted: Vec<&SiteFile> = first.into_values().collect();
     let done = AtomicUsize::new(0);
     let failure: Mutex<Option<LaneError>> = Mutex::new(None);
     job.world.each(wanted.len(), &|index| {
-        let Some(file) = wanted.get(index) else { return };
-        if failure.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
+        let Some(file) = wanted.get(index) else {
+            return;
+        };
+        if failure
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_some()
+        {
             return;
         }
         match send_one(job, deploy, file) {
             Ok(()) => {
                 let count = done.fetch_add(1, Ordering::Relaxed) + 1;
-                job.progress(Step::FrontendUpload, format!("{count} of {} files", wanted.len()));
+                job.progress(
+                    Step::FrontendUpload,
+                    format!("{count} of {} files", wanted.len()),
+                );
             }
             Err(error) => {
-                failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                failure
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .get_or_insert(error);
             }
         }
     });
@@ -258,16 +215,38 @@ fn send(job: &Job<'_>, deploy: &DeployId, files: &[SiteFile], required: &BTreeSe
 }
 
 fn send_one(job: &Job<'_>, deploy: &DeployId, file: &SiteFile) -> Result<(), LaneError> {
-    job.permit()?;
+    /// The lease's time bounds an attempt with its retries, so that none starts after it; the next one has the lease renewed.
+    const ATTEMPTS_MAX: u32 = 3;
     let content = job.inputs.read(&file.path)?;
-    // A large file on a slow line may take longer than the lease has left: only its start must lie under it.
-    let until_ms = job.now_ms() + millis(Limits::UPLOAD.timeout);
-    job.netlify.until(until_ms).upload(deploy, &file.path, content).map_err(|error| LaneError::Failed(format!("upload {}: {error}", file.path)))
+    let mut attempt = 1;
+    loop {
+        let error = match job.attempt(|until_ms| {
+            job.netlify
+                .until(until_ms)
+                .upload(deploy, &file.path, content.clone())
+        }) {
+            Attempt::Done(()) => return Ok(()),
+            // The provider takes a file twice.
+            Attempt::InDoubt(_) if attempt < ATTEMPTS_MAX => {
+                attempt += 1;
+                continue;
+            }
+            Attempt::InDoubt(error) | Attempt::NotDone(error) => LaneError::from(error),
+        };
+        return Err(match error {
+            LaneError::Failed(text) => LaneError::Failed(format!("upload {}: {text}", file.path)),
+            other => other,
+        });
+    }
 }
 
-/// Follows the deploy until it is ready under its permalink.
-fn wait_ready(job: &Job<'_>, id: &DeployId) -> Result<Deploy, LaneError> {
+/// Follows the deploy until it is ready under its permalink. What the provider still misses is sent once more: a proxy may have
+/// answered for it.
+fn wait_ready(job: &Job<'_>, id: &DeployId, files: &[SiteFile]) -> Result<Deploy, LaneError> {
+    /// A provider that has everything begins to process it at once.
+    const MISSING_AFTER: Duration = Duration::from_secs(5);
     let started = job.now_ms();
+    let mut sent_again = false;
     loop {
         let deploy = job.read(OUTAGE, || job.site().deploy(id))?;
         if deploy.state.is_ready() {
@@ -275,6 +254,19 @@ fn wait_ready(job: &Job<'_>, id: &DeployId) -> Result<Deploy, LaneError> {
         }
         if deploy.state.is_failed() {
             return Err(failed(&deploy));
+        }
+        let missing: BTreeSet<String> = deploy.required.into_iter().flatten().collect();
+        if !sent_again
+            && !missing.is_empty()
+            && deploy.state == DeployState::Uploading
+            && job.since(started) >= MISSING_AFTER
+        {
+            job.warn(format!(
+                "the provider still misses {} file(s) that were sent: they are sent again",
+                missing.len()
+            ));
+            send(job, id, files, &missing)?;
+            sent_again = true;
         }
         job.progress(Step::FrontendUpload, deploy.state.to_string());
         within(job, started, "process the upload")?;
@@ -287,16 +279,21 @@ fn within(job: &Job<'_>, started_ms: u64, what: &str) -> Result<(), LaneError> {
     if job.since(started_ms) < budget {
         return Ok(());
     }
-    Err(LaneError::Failed(format!("the provider did not {what} within {} s", budget.as_secs())))
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+    Err(LaneError::Failed(format!(
+        "the provider did not {what} within {} s",
+        budget.as_secs()
+    )))
 }
 
 fn failed(deploy: &Deploy) -> LaneError {
-    let said = deploy.error_message.as_deref().unwrap_or("without a message");
-    LaneError::Failed(format!("the provider ended the deploy {} in state {}: {said}", deploy.id, deploy.state))
+    let said = deploy
+        .error_message
+        .as_deref()
+        .unwrap_or("without a message");
+    LaneError::Failed(format!(
+        "the provider ended the deploy {} in state {}: {said}",
+        deploy.id, deploy.state
+    ))
 }
 
 /// Makes the proven deploy the public one.
@@ -313,7 +310,8 @@ pub fn publish(job: &Job<'_>, draft: &Draft) -> Result<(), LaneError> {
 /// Restores `deploy` as the published one; publishing a draft and undoing a publish are the same call. What is public decides, and
 /// not what the journal remembers: another attempt of the run may have put something else there since.
 pub(super) fn publish_deploy(job: &Job<'_>, key: &str, deploy: &DeployId) -> Result<(), LaneError> {
-    let is_public = || -> Result<bool, LaneError> { Ok(published(job)?.is_some_and(|found| found == *deploy)) };
+    let is_public =
+        || -> Result<bool, LaneError> { Ok(published(job)?.is_some_and(|found| found == *deploy)) };
     if is_public()? {
         return Ok(());
     }
@@ -323,8 +321,21 @@ pub(super) fn publish_deploy(job: &Job<'_>, key: &str, deploy: &DeployId) -> Res
         &job.run,
         key,
         deploy,
-        |_: &DeployId| Ok(if is_public()? { Probe::Found(deploy.clone()) } else { Probe::Absent }),
-        || job.attempt(|until_ms| job.netlify.until(until_ms).restore(deploy).map(|_| deploy.clone())),
+        |_: &DeployId| {
+            Ok(if is_public()? {
+                Probe::Found(deploy.clone())
+            } else {
+                Probe::Absent
+            })
+        },
+        || {
+            job.attempt(|until_ms| {
+                job.netlify
+                    .until(until_ms)
+                    .restore(deploy)
+                    .map(|_| deploy.clone())
+            })
+        },
     )?;
     Ok(())
 }
@@ -346,17 +357,28 @@ pub fn verify_public(job: &Job<'_>, draft: &Draft) -> Result<(), LaneError> {
         let published = published(job)?;
         if published.as_ref() != Some(&draft.deploy) {
             let found = published.map_or_else(|| "nothing".to_owned(), |id| id.to_string());
-            return Err(LaneError::Failed(format!("{found} is published, not {} (is publishing locked?)", draft.deploy)));
+            return Err(LaneError::Failed(format!(
+                "{found} is published, not {} (is publishing locked?)",
+                draft.deploy
+            )));
         }
         let checked = verify::site_serves(job, &verify::public(job), &draft.files)?;
         Ok(((), checked))
     })?;
-    job.lane(Lane::Frontend, LaneState::Verified, Some(&draft.deploy), Some(&job.target.site_url));
+    job.lane(
+        Lane::Frontend,
+        LaneState::Verified,
+        Some(&draft.deploy),
+        Some(&job.target.site_url),
+    );
     Ok(())
 }
 
 /// Whether this run published, or tried to, in this attempt or an earlier one.
 pub fn was_published(job: &Job<'_>) -> bool {
     // Without the journal nothing is known, and the careful answer is yes.
-    job.world.journal().intent(&job.run, PUBLISH).map_or(true, |row| row.is_some())
+    job.world
+        .journal()
+        .intent(&job.run, PUBLISH)
+        .map_or(true, |row| row.is_some())
 }

@@ -2,6 +2,8 @@
 
 pub mod backend;
 pub mod checks;
+pub mod draft;
 pub mod frontend;
+pub mod trigger;
 pub mod undo;
 pub mod verify;

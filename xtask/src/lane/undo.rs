@@ -4,7 +4,8 @@ use crate::event::{LaneState, Step};
 use crate::ids::{Commit, DeployId, Lane};
 use crate::job::{Job, LaneError, OUTAGE};
 use crate::lane::backend::{self, Ended};
-use crate::lane::frontend::{Draft, publish_deploy, published, settle};
+use crate::lane::draft::settle;
+use crate::lane::frontend::{Draft, publish_deploy, published};
 use crate::lane::verify;
 use crate::once::{Probe, once};
 use crate::render::find_ours;
@@ -18,12 +19,17 @@ pub fn frontend(job: &Job<'_>, draft: Option<&Draft>) -> Result<(), LaneError> {
     job.undo_step(Step::UndoFrontend, || {
         let ours = draft.map(|draft| draft.deploy.clone());
         let Some(before) = &job.baseline.frontend else {
-            return Err(LaneError::Failed("there is no earlier deploy of the site to restore".to_owned()));
+            return Err(LaneError::Failed(
+                "there is no earlier deploy of the site to restore".to_owned(),
+            ));
         };
         publish_deploy(job, &format!("frontend.restore.{before}"), before)?;
         let found = published(job)?;
         if found.as_ref() != Some(before) {
-            return Err(LaneError::Failed(format!("{before} was restored, but {} is published", found.map_or_else(|| "nothing".to_owned(), |id| id.to_string()))));
+            return Err(LaneError::Failed(format!(
+                "{before} was restored, but {} is published",
+                found.map_or_else(|| "nothing".to_owned(), |id| id.to_string())
+            )));
         }
         job.lane(Lane::Frontend, LaneState::RolledBack, ours.as_ref(), None);
         Ok(((), format!("{before} is published again")))
@@ -37,29 +43,43 @@ pub fn frontend(job: &Job<'_>, draft: Option<&Draft>) -> Result<(), LaneError> {
 pub fn backend(job: &Job<'_>) -> Result<DeployId, LaneError> {
     let id = job.undo_step(Step::UndoBackend, || {
         let (Some(before), commit) = (&job.baseline.backend, &job.baseline.backend_commit) else {
-            return Err(LaneError::Failed("there is no earlier healthy deploy of the backend".to_owned()));
+            return Err(LaneError::Failed(
+                "there is no earlier healthy deploy of the backend".to_owned(),
+            ));
         };
         let id = roll_back(job, before)?;
         match backend::follow(job, &id)? {
             Ended::Live(_) => {}
             Ended::NotLive(_, why) => {
                 backend::show_log(job);
-                return Err(LaneError::Failed(format!("the rollback did not come up: {why}")));
+                return Err(LaneError::Failed(format!(
+                    "the rollback did not come up: {why}"
+                )));
             }
         }
         let proof = match commit {
             Some(commit) => prove_old(job, commit)?,
-            None => "what answered before the release is not known, so its identity was not compared".to_owned(),
+            None => {
+                "what answered before the release is not known, so its identity was not compared"
+                    .to_owned()
+            }
         };
         Ok((id.clone(), format!("{id} brought back {before}; {proof}")))
     })?;
-    job.lane(Lane::Backend, LaneState::RolledBack, Some(&id), Some(&job.target.service_url));
+    job.lane(
+        Lane::Backend,
+        LaneState::RolledBack,
+        Some(&id),
+        Some(&job.target.service_url),
+    );
     Ok(id)
 }
 
 fn prove_old(job: &Job<'_>, commit: &Commit) -> Result<String, LaneError> {
     verify::identity(job, Step::UndoBackend, commit).map_err(|error| match error {
-        LaneError::Failed(text) | LaneError::Unverifiable(text) => LaneError::Failed(format!("after the rollback: {text} (does an auto-deploy undo it?)")),
+        LaneError::Failed(text) | LaneError::Unverifiable(text) => LaneError::Failed(format!(
+            "after the rollback: {text} (does an auto-deploy undo it?)"
+        )),
         other => other,
     })
 }
@@ -69,8 +89,14 @@ fn prove_old(job: &Job<'_>, commit: &Commit) -> Result<String, LaneError> {
 /// # Errors
 /// When the journal cannot be read.
 pub fn has_begun(job: &Job<'_>) -> Result<bool, LaneError> {
-    let Some(before) = &job.baseline.backend else { return Ok(false) };
-    Ok(job.world.journal().intent(&job.run, &key(before))?.is_some())
+    let Some(before) = &job.baseline.backend else {
+        return Ok(false);
+    };
+    Ok(job
+        .world
+        .journal()
+        .intent(&job.run, &key(before))?
+        .is_some())
 }
 
 fn key(before: &DeployId) -> String {
@@ -80,14 +106,25 @@ fn key(before: &DeployId) -> String {
 fn roll_back(job: &Job<'_>, before: &DeployId) -> Result<DeployId, LaneError> {
     let recent = || job.read(OUTAGE, || job.service().recent());
     let seen: BTreeSet<DeployId> = recent()?.into_iter().map(|deploy| deploy.id).collect();
-    let find = |seen: &BTreeSet<DeployId>| Ok(find_ours(&recent()?, seen, "rollback", None).map(|deploy| deploy.id.clone()));
+    let find = |seen: &BTreeSet<DeployId>| {
+        Ok(find_ours(&recent()?, seen, "rollback", None).map(|deploy| deploy.id.clone()))
+    };
     let id = once(
         job.world,
         &job.run,
         &key(before),
         &seen,
-        |seen: &BTreeSet<DeployId>| Ok(settle(job, || find(seen))?.map_or(Probe::Absent, Probe::Found)),
-        || job.attempt(|until_ms| job.render.until(until_ms).rollback(before).map(|deploy| deploy.id)),
+        |seen: &BTreeSet<DeployId>| {
+            Ok(settle(job, || find(seen))?.map_or(Probe::Absent, Probe::Found))
+        },
+        || {
+            job.attempt(|until_ms| {
+                job.render
+                    .until(until_ms)
+                    .rollback(before)
+                    .map(|deploy| deploy.id)
+            })
+        },
     )?;
     Ok(id)
 }

@@ -34,6 +34,7 @@ pub fn identity(job: &Job<'_>, step: Step, commit: &Commit) -> Result<String, La
     let (mut good, mut bad, mut good_total) = (0, 0, 0);
     let mut degraded = None;
     let mut last = String::new();
+    let mut is_silent = false;
     for probe in 1..=PROBES_MAX {
         match look(job, commit) {
             Identity::Ours { warning } => {
@@ -52,8 +53,9 @@ pub fn identity(job: &Job<'_>, step: Step, commit: &Commit) -> Result<String, La
                 good = 0;
                 bad += 1;
                 last = other.to_string();
+                is_silent = matches!(other, Identity::Away(_));
                 // Silence says nothing about the service while nothing else can be reached either.
-                if bad >= BAD_MAX && matches!(other, Identity::Away(_)) && is_offline(job) {
+                if bad >= BAD_MAX && is_silent && is_offline(job) {
                     job.warn("neither the service nor its provider can be reached: waiting for the network");
                     bad = 0;
                 }
@@ -66,22 +68,34 @@ pub fn identity(job: &Job<'_>, step: Step, commit: &Commit) -> Result<String, La
             return Ok(format!("{} answered {good} times in a row", commit.short()));
         }
         if bad >= BAD_MAX {
-            return Err(LaneError::Failed(format!("expected {} to answer, but {last} ({bad} times in a row)", commit.short())));
+            return Err(LaneError::Failed(format!(
+                "expected {} to answer, but {last} ({bad} times in a row)",
+                commit.short()
+            )));
         }
-        job.progress(step, format!("{good} of {} in a row", policy.identity_consecutive));
+        job.progress(
+            step,
+            format!("{good} of {} in a row", policy.identity_consecutive),
+        );
         if probe < PROBES_MAX {
             job.wait(policy.identity_interval)?;
         }
     }
-    if bad == 0 && good == 0 {
-        return Err(LaneError::Unknown(format!("the network is away, so the version could not be proven; {last}")));
+    if is_silent && is_offline(job) {
+        return Err(LaneError::Unknown(format!(
+            "the network is away, so the version could not be proven; {last}"
+        )));
     }
-    Err(LaneError::Failed(format!("the service is flapping: {good_total} of {PROBES_MAX} answers were good; the last bad one: {last}")))
+    Err(LaneError::Failed(format!(
+        "the service is flapping: {good_total} of {PROBES_MAX} answers were good; the last bad one: {last}"
+    )))
 }
 
 /// Whether the provider cannot be reached either: then silence is the network's, and no evidence against the service.
 pub fn is_offline(job: &Job<'_>) -> bool {
-    job.service().live().is_err_and(|error| error.is_transient())
+    job.service()
+        .live()
+        .is_err_and(|error| error.is_transient())
 }
 
 /// Whether the service answers with `commit`, healthy, as often in a row as the policy says, without waiting for it to recover.
@@ -105,7 +119,9 @@ pub fn answers(job: &Job<'_>, commit: &Commit) -> Result<bool, LaneError> {
                 return Ok(false);
             }
             if job.since(started) >= OUTAGE {
-                return Err(LaneError::Unknown(format!("{found}, and its provider cannot be reached either")));
+                return Err(LaneError::Unknown(format!(
+                    "{found}, and its provider cannot be reached either"
+                )));
             }
         }
         job.wait(job.target.policy.identity_interval)?;
@@ -131,7 +147,11 @@ pub fn public(job: &Job<'_>) -> SiteAddress {
 ///
 /// # Errors
 /// When something else is served.
-pub fn site_serves(job: &Job<'_>, address: &SiteAddress, files: &[SiteFile]) -> Result<String, LaneError> {
+pub fn site_serves(
+    job: &Job<'_>,
+    address: &SiteAddress,
+    files: &[SiteFile],
+) -> Result<String, LaneError> {
     let wanted = sample(&job.config.frontend.entry, files);
     let mut transformed = 0;
     for file in &wanted {
@@ -139,7 +159,11 @@ pub fn site_serves(job: &Job<'_>, address: &SiteAddress, files: &[SiteFile]) -> 
             transformed += 1;
         }
     }
-    let note = if transformed > 0 { format!(", {transformed} page(s) rewritten by the provider") } else { String::new() };
+    let note = if transformed > 0 {
+        format!(", {transformed} page(s) rewritten by the provider")
+    } else {
+        String::new()
+    };
     Ok(format!("{} files fetched and compared{note}", wanted.len()))
 }
 
@@ -154,13 +178,19 @@ fn serves(job: &Job<'_>, address: &SiteAddress, file: &SiteFile) -> Result<bool,
             Ok(found) if found.sha1 == file.sha1 => return Ok(true),
             Ok(found) if found.status == 200 && is_page(&file.path) => return Ok(false),
             Ok(found) => {
-                let age = found.age_s.map(|age| format!(", cached for {age} s")).unwrap_or_default();
+                let age = found
+                    .age_s
+                    .map(|age| format!(", cached for {age} s"))
+                    .unwrap_or_default();
                 format!("status {}, content {}{age}", found.status, found.sha1)
             }
             Err(error) => error.to_string(),
         };
         if job.since(started) >= budget {
-            return Err(LaneError::Failed(format!("{address} does not serve {} as it was sent: {problem}, expected content {}", file.path, file.sha1)));
+            return Err(LaneError::Failed(format!(
+                "{address} does not serve {} as it was sent: {problem}, expected content {}",
+                file.path, file.sha1
+            )));
         }
         job.wait(Duration::from_secs(1))?;
     }
@@ -173,10 +203,22 @@ fn is_page(path: &str) -> bool {
 /// The release file first: it proves the identity, the rest proves completeness.
 fn sample<'a>(entry: &str, files: &'a [SiteFile]) -> Vec<&'a SiteFile> {
     // Files that the provider reads instead of serving.
-    let served = |file: &&SiteFile| !matches!(file.path.as_str(), "_headers" | "_redirects" | "netlify.toml");
-    let mut wanted: Vec<&SiteFile> = files.iter().filter(|file| file.path == RELEASE_FILE || file.path == entry).collect();
+    let served = |file: &&SiteFile| {
+        !matches!(
+            file.path.as_str(),
+            "_headers" | "_redirects" | "netlify.toml"
+        )
+    };
+    let mut wanted: Vec<&SiteFile> = files
+        .iter()
+        .filter(|file| file.path == RELEASE_FILE || file.path == entry)
+        .collect();
     wanted.sort_by_key(|file| file.path != RELEASE_FILE);
-    let others: Vec<&SiteFile> = files.iter().filter(served).filter(|file| file.path != RELEASE_FILE && file.path != entry).collect();
+    let others: Vec<&SiteFile> = files
+        .iter()
+        .filter(served)
+        .filter(|file| file.path != RELEASE_FILE && file.path != entry)
+        .collect();
     let stride = others.len().div_ceil(SAMPLE).max(1);
     wanted.extend(others.into_iter().step_by(stride));
     wanted

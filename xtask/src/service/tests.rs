@@ -74,9 +74,8 @@ fn the_body_is_judged_not_only_the_status() {
 
 #[test]
 fn degraded_is_healthy_with_a_warning() {
-    let text = format!(
-        r#"{{"status":"degraded","version":"{COMMIT}","diskSpace":{{"free_bytes":9}}}}"#
-    );
+    let text =
+        format!(r#"{{"status":"degraded","version":"{COMMIT}","diskSpace":{{"free_bytes":9}}}}"#);
     let Identity::Ours {
         warning: Some(warning),
     } = look(vec![answer_with(200, &[("age", "312")], &text)])
@@ -162,6 +161,27 @@ fn the_state_of_the_database_is_read() {
     assert_eq!(
         request.headers()["authorization"],
         format!("Bearer {}", token.expose())
+    );
+}
+
+#[test]
+fn the_paths_of_deploy_toml_are_asked() {
+    let (token, text) = (key(), r#"{"commit":"c","outcome":"up_to_date"}"#);
+    let world = Script::new([answer(200, text), answer(404, ""), answer(200, text)]);
+    let service = Service::new(&world, BASE).with_paths("about", "/ops/admin/");
+    service.version().unwrap();
+    service
+        .until(60_000)
+        .admin_state(&token)
+        .expect_err("scripted as missing");
+    service.admin_migrate(&token).unwrap();
+    assert_eq!(
+        world.sent(),
+        [
+            format!("GET {BASE}/about"),
+            format!("GET {BASE}/ops/admin/state"),
+            format!("POST {BASE}/ops/admin/migrate")
+        ]
     );
 }
 

@@ -36,7 +36,15 @@ impl Baton {
     pub fn new(seed: u64) -> Self {
         // The generator below never leaves zero.
         let random = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-        Self { inner: Mutex::new(Inner { now_ms: 0, random, lanes: Vec::new(), active: None }), turn: Condvar::new() }
+        Self {
+            inner: Mutex::new(Inner {
+                now_ms: 0,
+                random,
+                lanes: Vec::new(),
+                active: None,
+            }),
+            turn: Condvar::new(),
+        }
     }
 
     /// Virtual milliseconds since the beginning.
@@ -83,13 +91,22 @@ impl Baton {
             CURRENT.set(Some(index));
             drop(self.wait_for_turn(self.lock(), index));
             // A lane that panics must still hand the baton on, or all others wait for ever.
-            let _hand_on = HandOn { baton: self, lane: index };
+            let _hand_on = HandOn {
+                baton: self,
+                lane: index,
+            };
             task(index);
         });
     }
 
-    fn wait_for_turn<'a>(&'a self, inner: MutexGuard<'a, Inner>, me: LaneId) -> MutexGuard<'a, Inner> {
-        self.turn.wait_while(inner, |inner| inner.active != Some(me)).unwrap_or_else(PoisonError::into_inner)
+    fn wait_for_turn<'a>(
+        &'a self,
+        inner: MutexGuard<'a, Inner>,
+        me: LaneId,
+    ) -> MutexGuard<'a, Inner> {
+        self.turn
+            .wait_while(inner, |inner| inner.active != Some(me))
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -139,7 +156,13 @@ impl Inner {
             self.active = None;
             return;
         };
-        let candidates: Vec<LaneId> = self.lanes.iter().enumerate().filter(|(_, state)| due(state) == Some(first)).map(|(lane, _)| lane).collect();
+        let candidates: Vec<LaneId> = self
+            .lanes
+            .iter()
+            .enumerate()
+            .filter(|(_, state)| due(state) == Some(first))
+            .map(|(lane, _)| lane)
+            .collect();
         let pick = usize::try_from(self.random() % candidates.len().max(1) as u64).unwrap_or(0);
         self.now_ms = first;
         self.active = candidates.get(pick).copied();
@@ -169,7 +192,10 @@ mod tests {
     fn a_seed_is_a_schedule() {
         assert_eq!(trace(7), trace(7));
         let all: std::collections::BTreeSet<_> = (0..40).map(trace).collect();
-        assert!(all.len() > 1, "seeds must differ where lanes are due at the same time");
+        assert!(
+            all.len() > 1,
+            "seeds must differ where lanes are due at the same time"
+        );
     }
 
     #[test]

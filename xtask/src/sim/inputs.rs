@@ -24,10 +24,17 @@ pub struct MemoryInputs {
 
 impl MemoryInputs {
     fn all(&self) -> BTreeMap<String, Vec<u8>> {
-        let run = self.run.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let run = self
+            .run
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         let mut files = self.files.clone();
         let name = run.map(|run| run.0).unwrap_or_default();
-        files.insert(RELEASE_FILE.to_owned(), format!("{{\"release\":\"{name}\"}}").into_bytes());
+        files.insert(
+            RELEASE_FILE.to_owned(),
+            format!("{{\"release\":\"{name}\"}}").into_bytes(),
+        );
         files
     }
 }
@@ -38,18 +45,27 @@ impl Inputs for MemoryInputs {
     }
 
     fn site(&self, _world: &dyn World) -> Result<Vec<SiteFile>> {
-        let file = |(path, bytes): (String, Vec<u8>)| SiteFile { path, sha1: hex(&Sha1::digest(&bytes)), size: bytes.len() as u64 };
+        let file = |(path, bytes): (String, Vec<u8>)| SiteFile {
+            path,
+            sha1: hex(&Sha1::digest(&bytes)),
+            size: bytes.len() as u64,
+        };
         Ok(self.all().into_iter().map(file).collect())
     }
 
     fn read(&self, path: &str) -> Result<Vec<u8>> {
-        self.all().remove(path).with_context(|| format!("there is no {path}"))
+        self.all()
+            .remove(path)
+            .with_context(|| format!("there is no {path}"))
     }
 
     fn rehearse(&self, _live: Option<&AdminState>) -> Result<Rehearsal> {
         match &self.rehearsal_fails {
             Some(why) => bail!("{why}"),
-            None => Ok(Rehearsal { applied: Vec::new(), summary: "simulated".to_owned() }),
+            None => Ok(Rehearsal {
+                applied: Vec::new(),
+                summary: "simulated".to_owned(),
+            }),
         }
     }
 }

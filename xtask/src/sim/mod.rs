@@ -7,16 +7,20 @@ pub mod inputs;
 pub mod refs;
 
 use crate::event::{Event, EventKind};
-use crate::ids::RunId;
+use crate::ids::{Oid, RunId};
 use crate::journal::Journal;
-use crate::refs::Refs;
+use crate::refs::{Files, RefValue, Refs, Swap};
 use crate::state::RunState;
-use crate::world::{Cancelled, Command, Limits, Now, Request, Response, RunEnd, RunEvent, SendError, SendErrorKind, World};
+use crate::world::{
+    Cancelled, Command, Limits, Now, Request, Response, RunEnd, RunEvent, SendError, SendErrorKind,
+    World,
+};
 use anyhow::Result;
 use baton::Baton;
 use cloud::inprocess::{InProcess, Took, TransportFault};
-use refs::MemoryRefs;
+use refs::{MemoryRefs, RefCalls};
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -41,7 +45,12 @@ impl Universe {
     /// # Errors
     /// When SQLite refuses a database in memory.
     pub fn new(cloud: InProcess) -> Result<Self> {
-        Ok(Self { cloud: Mutex::new(cloud), refs: MemoryRefs::default(), journal: Journal::in_memory()?, elapsed_ms: Mutex::new(0) })
+        Ok(Self {
+            cloud: Mutex::new(cloud),
+            refs: MemoryRefs::default(),
+            journal: Journal::in_memory()?,
+            elapsed_ms: Mutex::new(0),
+        })
     }
 
     /// The providers.
@@ -62,6 +71,12 @@ pub struct Script {
     pub exit_code: i32,
 }
 
+/// Something that happens in the world while a process runs: another person, another machine.
+pub type Happening = Box<dyn FnOnce(&Universe, i64) + Send>;
+
+/// What looks at the providers after every call: it is given the wall clock.
+pub type Watch<'a> = &'a (dyn Fn(&mut InProcess, i64) + Sync);
+
 /// One process in a universe.
 pub struct Sim<'a> {
     universe: &'a Universe,
@@ -73,6 +88,14 @@ pub struct Sim<'a> {
     pub kill_at: Option<u64>,
     /// Virtual milliseconds after which the run is cancelled.
     pub cancel_at_ms: Option<(u64, Cancelled)>,
+    /// Times (virtual milliseconds, from and to) in which no request leaves the machine.
+    pub outages: Vec<Range<u64>>,
+    /// What happens by itself, and after how many virtual milliseconds.
+    pub happenings: Mutex<Vec<(u64, Happening)>>,
+    /// Looks at the providers after every call.
+    pub watch: Option<Watch<'a>>,
+    /// The process's way to the refs.
+    pub ref_calls: RefCalls,
     calls: Mutex<u64>,
     events: Mutex<(Option<RunId>, Vec<Event>)>,
 }
@@ -83,10 +106,17 @@ impl<'a> Sim<'a> {
         Self {
             universe,
             baton: Baton::new(seed),
-            began_ms: *universe.elapsed_ms.lock().unwrap_or_else(PoisonError::into_inner),
+            began_ms: *universe
+                .elapsed_ms
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
             scripts: BTreeMap::new(),
             kill_at: None,
             cancel_at_ms: None,
+            outages: Vec::new(),
+            happenings: Mutex::new(Vec::new()),
+            watch: None,
+            ref_calls: RefCalls::default(),
             calls: Mutex::new(0),
             events: Mutex::new((None, Vec::new())),
         }
@@ -99,7 +129,11 @@ impl<'a> Sim<'a> {
 
     /// The events of this process.
     pub fn events(&self) -> Vec<Event> {
-        self.events.lock().unwrap_or_else(PoisonError::into_inner).1.clone()
+        self.events
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .1
+            .clone()
     }
 
     /// The state that they add up to.
@@ -109,19 +143,41 @@ impl<'a> Sim<'a> {
 
     /// Ends the process: the universe's clock keeps what it took.
     pub fn end(&self) {
-        *self.universe.elapsed_ms.lock().unwrap_or_else(PoisonError::into_inner) = self.began_ms + self.baton.now_ms();
+        *self
+            .universe
+            .elapsed_ms
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = self.began_ms + self.baton.now_ms();
     }
 
     /// Every way to the outside passes here. A process that was killed reaches nothing any more, from no lane.
     fn step(&self) {
-        let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
-        *calls += 1;
-        if self.kill_at.is_some_and(|kill_at| *calls >= kill_at) {
-            drop(calls);
+        *self.calls.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        if self.is_killed() {
             #[expect(clippy::panic, reason = "this is how a simulated process dies")]
             {
                 panic!("{KILLED}");
             }
+        }
+    }
+
+    fn is_killed(&self) -> bool {
+        self.kill_at.is_some_and(|kill_at| self.calls() >= kill_at)
+    }
+
+    /// Lets happen what is due.
+    fn happen(&self) {
+        let now_ms = self.baton.now_ms();
+        let mut waiting = self
+            .happenings
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let due: Vec<_> = waiting
+            .extract_if(.., |(at_ms, _)| *at_ms <= now_ms)
+            .collect();
+        drop(waiting);
+        for (_, happening) in due {
+            happening(self.universe, self.cloud_now_ms());
         }
     }
 
@@ -132,7 +188,10 @@ impl<'a> Sim<'a> {
 
 impl World for Sim<'_> {
     fn now(&self) -> Now {
-        Now { wall_ms: self.cloud_now_ms(), mono_ms: self.baton.now_ms() }
+        Now {
+            wall_ms: self.cloud_now_ms(),
+            mono_ms: self.baton.now_ms(),
+        }
     }
 
     fn sleep(&self, duration: Duration) -> Result<(), Cancelled> {
@@ -140,37 +199,75 @@ impl World for Sim<'_> {
         if let Some(cancelled) = self.cancelled() {
             return Err(cancelled);
         }
-        self.baton.sleep(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX));
+        self.baton
+            .sleep(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX));
+        self.happen();
         self.cancelled().map_or(Ok(()), Err)
     }
 
     fn cancelled(&self) -> Option<Cancelled> {
-        self.cancel_at_ms.filter(|(at_ms, _)| self.baton.now_ms() >= *at_ms).map(|(_, cancelled)| cancelled)
+        self.cancel_at_ms
+            .filter(|(at_ms, _)| self.baton.now_ms() >= *at_ms)
+            .map(|(_, cancelled)| cancelled)
     }
 
     fn send(&self, request: &Request, limits: Limits) -> Result<Response, SendError> {
         self.step();
         self.baton.yield_now();
-        let answer = self.universe.cloud().send(self.cloud_now_ms(), request.clone());
-        let unknown = |text: String| SendError { kind: SendErrorKind::Unknown, text };
+        self.happen();
+        let now_ms = self.baton.now_ms();
+        if self.outages.iter().any(|outage| outage.contains(&now_ms)) {
+            return Err(SendError {
+                kind: SendErrorKind::NotSent,
+                text: "network is unreachable".to_owned(),
+            });
+        }
+        let timeout_ms = i64::try_from(limits.timeout.as_millis()).unwrap_or(i64::MAX);
+        let answer = {
+            let mut cloud = self.universe.cloud();
+            let answer = cloud.send_within(self.cloud_now_ms(), request.clone(), timeout_ms);
+            if let Some(watch) = self.watch {
+                watch(&mut cloud, self.cloud_now_ms());
+            }
+            answer
+        };
         match answer {
             Ok(response) => {
-                let took = response.extensions().get::<Took>().map_or(0, |took| u64::try_from(took.delay_ms).unwrap_or(0));
+                let took = response
+                    .extensions()
+                    .get::<Took>()
+                    .map_or(0, |took| u64::try_from(took.delay_ms).unwrap_or(0));
                 self.baton.sleep(took);
+                if response.body().len() as u64 > limits.body_bytes {
+                    return Err(SendError {
+                        kind: SendErrorKind::TooLarge,
+                        text: format!("the answer is longer than {} bytes", limits.body_bytes),
+                    });
+                }
                 Ok(response)
             }
             Err(fault) => {
                 if matches!(fault, TransportFault::Timeout { .. }) {
-                    self.baton.sleep(u64::try_from(limits.timeout.as_millis()).unwrap_or(u64::MAX));
+                    self.baton.sleep(u64::try_from(timeout_ms).unwrap_or(0));
                 }
-                Err(unknown(fault.to_string()))
+                Err(SendError {
+                    kind: SendErrorKind::Unknown,
+                    text: fault.to_string(),
+                })
             }
         }
     }
 
     fn run(&self, command: &Command, on: &mut dyn FnMut(RunEvent<'_>)) -> Result<RunEnd> {
         self.step();
-        let script = self.scripts.get(&command.script).cloned().unwrap_or(Script { duration_ms: 1000, exit_code: 0 });
+        let script = self
+            .scripts
+            .get(&command.script)
+            .cloned()
+            .unwrap_or(Script {
+                duration_ms: 1000,
+                exit_code: 0,
+            });
         let mut left = script.duration_ms;
         while left > 0 {
             if self.cancelled().is_some() {
@@ -194,8 +291,7 @@ impl World for Sim<'_> {
     }
 
     fn refs(&self) -> &dyn Refs {
-        self.step();
-        &self.universe.refs
+        self
     }
 
     fn journal(&self) -> &Journal {
@@ -210,11 +306,20 @@ impl World for Sim<'_> {
     }
 
     fn emit(&self, kind: EventKind) {
+        // A dead process writes nothing, although its stack is still unwound here.
+        if self.is_killed() {
+            return;
+        }
         let durable = kind.is_durable();
         let now = self.now();
         let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
         let seq = events.1.iter().map(|event| event.seq).max().unwrap_or(0) + u64::from(durable);
-        let event = Event { seq, at_ms: now.wall_ms, elapsed_ms: now.mono_ms, kind };
+        let event = Event {
+            seq,
+            at_ms: now.wall_ms,
+            elapsed_ms: now.mono_ms,
+            kind,
+        };
         if let (true, Some(run)) = (durable, &events.0)
             && let Err(error) = self.universe.journal.append(run, &event)
         {
@@ -225,5 +330,39 @@ impl World for Sim<'_> {
 
     fn random(&self) -> u64 {
         self.baton.random()
+    }
+}
+
+impl Refs for Sim<'_> {
+    fn read(&self, name: &str) -> Result<Option<RefValue>> {
+        self.step();
+        self.ref_calls.reading()?;
+        self.universe.refs.read(name)
+    }
+
+    fn swap(
+        &self,
+        name: &str,
+        expected: Option<&Oid>,
+        files: &Files,
+        parent: bool,
+        message: &str,
+    ) -> Result<Swap> {
+        self.step();
+        self.ref_calls.swapping(name, self.cloud_now_ms(), || {
+            self.universe
+                .refs
+                .swap(name, expected, files, parent, message)
+        })
+    }
+
+    fn delete(&self, name: &str, expected: &Oid) -> Result<Swap> {
+        self.step();
+        self.universe.refs.delete(name, expected)
+    }
+
+    fn log(&self, name: &str, limit: usize) -> Result<Vec<RefValue>> {
+        self.step();
+        self.universe.refs.log(name, limit)
     }
 }

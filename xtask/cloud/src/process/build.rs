@@ -7,7 +7,7 @@ use crate::ids::DeployId;
 use crate::reply::RunnerEvent;
 use crate::settings::{ServiceSettings, Settings};
 
-use super::checkout::{Repository, link_caches};
+use super::checkout::{Repository, seed_caches};
 use super::{Shared, digest, environment, locked, spawn_logged};
 
 /// Builds kept for rollbacks and reuse.
@@ -79,7 +79,7 @@ pub(super) fn run(
     let source = shared.state_dir.join("source");
     log(format!("==> checking out commit {}", commit.id));
     repository.check_out(&commit.id, &source, &shared.state_dir.join("source.index"))?;
-    link_caches(&settings.repo_dir, &source, &service.cache)?;
+    seed_caches(&settings.repo_dir, &source, &service.cache)?;
     if !service.build_command.is_empty() {
         log(format!(
             "==> running build command '{}'",

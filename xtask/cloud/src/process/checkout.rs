@@ -100,19 +100,51 @@ impl Repository {
     }
 }
 
-/// Makes the working copy's cache folders appear in the source folder.
-pub(super) fn link_caches(repo_dir: &Path, source: &Path, caches: &[String]) -> Result<(), String> {
-    let failed = |e: std::io::Error| format!("link the cache folder: {e}");
+/// Gives the source folder a first copy of the working copy's cache folders, so that its first build does not begin with nothing.
+/// From then on they are its own: two trees that share one of cargo's target folders take each other's builds for fresh.
+pub(super) fn seed_caches(repo_dir: &Path, source: &Path, caches: &[String]) -> Result<(), String> {
     for cache in caches {
-        let (link, real) = (source.join(cache), repo_dir.join(cache));
-        fs_err::create_dir_all(&real).map_err(failed)?;
-        if fs_err::symlink_metadata(&link).is_ok() {
+        let (from, to) = (repo_dir.join(cache), source.join(cache));
+        if to.exists() || !from.is_dir() {
             continue;
         }
-        if let Some(parent) = link.parent() {
-            fs_err::create_dir_all(parent).map_err(failed)?;
+        // Whole or not at all: a copy that broke off must not be taken for one.
+        let unfinished = to.with_extension("seeding");
+        let copied = (|| -> std::io::Result<()> {
+            if unfinished.exists() {
+                fs_err::remove_dir_all(&unfinished)?;
+            }
+            copy_folder(&from, &unfinished)?;
+            fs_err::rename(&unfinished, &to)
+        })();
+        copied.map_err(|e| format!("copy the cache folder {cache}: {e}"))?;
+    }
+    Ok(())
+}
+
+/// Copies files with their times, by which build tools tell what is fresh. What goes away meanwhile is left out.
+fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
+    fs_err::create_dir_all(to)?;
+    for entry in fs_err::read_dir(from)? {
+        let entry = entry?;
+        let (kind, target) = (entry.file_type()?, to.join(entry.file_name()));
+        if kind.is_dir() {
+            copy_folder(&entry.path(), &target)?;
+        } else if kind.is_file() {
+            match fs_err::copy(entry.path(), &target) {
+                Ok(_) => {
+                    let modified = entry.metadata()?.modified()?;
+                    fs_err::OpenOptions::new()
+                        .write(true)
+                        .open(&target)?
+                        .into_parts()
+                        .0
+                        .set_modified(modified)?;
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
         }
-        fs_err::os::unix::fs::symlink(&real, &link).map_err(failed)?;
     }
     Ok(())
 }

@@ -41,6 +41,13 @@ fn passed(names: &[&str]) -> BTreeMap<String, String> {
         .collect()
 }
 
+/// What the cloud's own process gets: it outlives the command that starts it, and builds run beside it could read what it was given.
+pub(crate) fn of_daemon() -> BTreeMap<String, String> {
+    let mut env = passed(&PASSED);
+    env.extend(passed(&PASSED_TO_BUILDS));
+    env
+}
+
 /// For git, which must not be told about another repository by the caller's environment.
 pub(super) fn of_git() -> BTreeMap<String, String> {
     passed(&PASSED)

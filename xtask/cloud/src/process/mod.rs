@@ -21,6 +21,7 @@ use crate::reply::{Action, RunnerEvent, StartSpec};
 use crate::settings::{Settings, Timings};
 
 use child::Child;
+pub(crate) use environment::of_daemon;
 pub(crate) use ledger::start_ticks;
 
 /// How the runner tells the core.

@@ -40,7 +40,8 @@ pub(crate) fn is_locked(state_dir: &Path) -> bool {
 
 /// Writes a file only this user may read, so that it is there wholly or not at all.
 pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
-    let part = path.with_extension("part");
+    // Two commands may start the cloud at the same moment: neither may take away what the other is writing.
+    let part = path.with_extension(format!("{}.part", std::process::id()));
     let mut options = fs_err::OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(0o600);
     let mut file = options.open(&part)?;

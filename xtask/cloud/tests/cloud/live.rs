@@ -23,6 +23,8 @@ impl Repo {
         let repo = Self(tempfile::tempdir().unwrap());
         repo.git(&["init", "-q", "-b", "main"]);
         std::fs::write(repo.0.path().join(".gitignore"), "cache\n").unwrap();
+        std::fs::create_dir(repo.0.path().join("cache")).unwrap();
+        std::fs::write(repo.0.path().join("cache/log"), "seed\n").unwrap();
         repo
     }
 
@@ -260,11 +262,16 @@ fn a_service_is_built_started_replaced_rolled_back_and_survives_restarts() {
     let third = repo.commit(&[("app.sh", &good), ("README", "more")]);
     assert_eq!(client.deploy(&service, &third)["status"], json!("live"));
     assert!(log_text(&client, &shell).contains("reusing build"));
-    let builds = std::fs::read_to_string(repo.0.path().join("cache/log")).unwrap();
+    let builds = std::fs::read_to_string(state.path().join("source/cache/log")).unwrap();
     assert_eq!(
-        builds.lines().count(),
-        2,
-        "the cache folder is the working copy's, and two of three commits were built"
+        builds.lines().collect::<Vec<_>>(),
+        ["seed", "built", "built"],
+        "the cache folder begins as a copy of the working copy's, and two of three commits were built"
+    );
+    let own = std::fs::read_to_string(repo.0.path().join("cache/log")).unwrap();
+    assert_eq!(
+        own, "seed\n",
+        "builds leave the working copy's folder alone"
     );
     assert_eq!(ask(&client).1["version"], json!(third));
 

@@ -21,15 +21,53 @@ pub(super) fn cold(app: &App<'_>, project: &Project) -> Result<Vec<Row>, Failure
     let dependencies = build(&hollow, &dir.path().join("dependencies"), &env)?;
     let whole = build(&project.root, &dir.path().join("whole"), &env)?;
     Ok(vec![
-        Row::new("cold build, processor time", whole.cpu_s, "s", "its dependencies alone", dependencies.cpu_s, "≤ 1.25"),
-        Row::new("cold build, wall", whole.wall_s, "s", "its dependencies alone", dependencies.wall_s, ""),
-        Row::new("dependencies, processor time", dependencies.cpu_s, "s", "the aim", DEPENDENCIES_CPU_S, "≤ 65 s"),
+        Row::new(
+            "cold build, processor time",
+            whole.cpu_s,
+            "s",
+            "its dependencies alone",
+            dependencies.cpu_s,
+            "≤ 1.25",
+        ),
+        Row::new(
+            "cold build, wall",
+            whole.wall_s,
+            "s",
+            "its dependencies alone",
+            dependencies.wall_s,
+            "",
+        ),
+        Row::new(
+            "dependencies, processor time",
+            dependencies.cpu_s,
+            "s",
+            "the aim",
+            DEPENDENCIES_CPU_S,
+            "≤ 65 s",
+        ),
     ])
 }
 
 fn build(root: &Path, target: &Path, env: &[(String, String)]) -> Result<Cost> {
-    let target = target.to_str().context("the folder for builds is not Unicode")?;
-    cost(&["cargo", "build", "--quiet", "--locked", "--package", "tandem", "--bin", "xtask", "--target-dir", target], root, env)
+    let target = target
+        .to_str()
+        .context("the folder for builds is not Unicode")?;
+    cost(
+        &[
+            "cargo",
+            "build",
+            "--quiet",
+            "--locked",
+            "--package",
+            "tandem",
+            "--bin",
+            "xtask",
+            "--target-dir",
+            target,
+        ],
+        root,
+        env,
+    )
 }
 
 /// The workspace with its manifests and lock file, every crate of it empty.
@@ -37,7 +75,10 @@ fn hollow_out(root: &Path, hollow: &Path) -> Result<()> {
     const MEMBERS: [&str; 4] = ["backend", "migrations/engine", "xtask", "xtask/cloud"];
     for member in MEMBERS {
         fs_err::create_dir_all(hollow.join(member).join("src"))?;
-        fs_err::copy(root.join(member).join("Cargo.toml"), hollow.join(member).join("Cargo.toml"))?;
+        fs_err::copy(
+            root.join(member).join("Cargo.toml"),
+            hollow.join(member).join("Cargo.toml"),
+        )?;
         fs_err::write(hollow.join(member).join("src/lib.rs"), "")?;
         fs_err::write(hollow.join(member).join("src/main.rs"), "fn main() {}\n")?;
     }
@@ -54,12 +95,29 @@ fn hollow_out(root: &Path, hollow: &Path) -> Result<()> {
 pub(super) fn first_deploy(app: &App<'_>, project: &Project) -> Result<Row, Failure> {
     // A shared target folder would make it no first time.
     let unwanted = ["CARGO_TARGET_DIR", "TANDEM_STATE_DIR", "TANDEM_ENV"];
-    let env: Vec<_> = environment(app).into_iter().filter(|(name, _)| !unwanted.contains(&name.as_str())).collect();
+    let env: Vec<_> = environment(app)
+        .into_iter()
+        .filter(|(name, _)| !unwanted.contains(&name.as_str()))
+        .collect();
     let dir = tempfile::tempdir().context("make a folder")?;
-    let from = project.root.to_str().context("the path of this repository is not Unicode")?;
-    let _clone = cost(&["git", "clone", "--quiet", from, "tandem"], dir.path(), &env)?;
+    let from = project
+        .root
+        .to_str()
+        .context("the path of this repository is not Unicode")?;
+    let _clone = cost(
+        &["git", "clone", "--quiet", from, "tandem"],
+        dir.path(),
+        &env,
+    )?;
     let clone = dir.path().join("tandem");
     let first = cost(&["cargo", "xtask", "deploy"], &clone, &env);
     let _stopped = cost(&["cargo", "xtask", "cloud", "down"], &clone, &env);
-    Ok(Row::new("first deploy of a fresh clone", first?.wall_s, "s", "the aim", FIRST_DEPLOY_S, "≤ 150 s on two cores"))
+    Ok(Row::new(
+        "first deploy of a fresh clone",
+        first?.wall_s,
+        "s",
+        "the aim",
+        FIRST_DEPLOY_S,
+        "≤ 150 s on two cores",
+    ))
 }

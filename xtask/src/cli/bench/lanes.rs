@@ -1,5 +1,8 @@
 //! Lanes in real time: how much longer than its longest lane a set of them takes, beside plain threads that do the same.
-#![expect(clippy::disallowed_methods, reason = "a measurement needs the real clock and real sleeps")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a measurement needs the real clock and real sleeps"
+)]
 
 use super::Row;
 use crate::real::run_lanes;
@@ -16,7 +19,11 @@ pub(super) fn rows() -> Vec<Row> {
 /// Ours and the peer's for so many lanes, the rounds of both in turn, so that a busy moment meets both.
 fn row_pair(count: usize) -> [Row; 2] {
     let sleep = |index: usize| std::thread::sleep(LANES[(index + 1) % LANES.len()]);
-    let ideal = (0..count).map(|index| LANES[(index + 1) % LANES.len()]).max().unwrap_or_default().as_secs_f64();
+    let ideal = (0..count)
+        .map(|index| LANES[(index + 1) % LANES.len()])
+        .max()
+        .unwrap_or_default()
+        .as_secs_f64();
     let (mut ours, mut peers) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         ours.push(seconds(|| run_lanes(count, &sleep)));
@@ -30,8 +37,22 @@ fn row_pair(count: usize) -> [Row; 2] {
     }
     let against = "the longest lane";
     [
-        Row::new(format!("{count} lane(s)"), median(&mut ours), "s", against, ideal, "≤ 1.01"),
-        Row::new(format!("{count} plain thread(s)"), median(&mut peers), "s", against, ideal, "peer"),
+        Row::new(
+            format!("{count} lane(s)"),
+            median(&mut ours),
+            "s",
+            against,
+            ideal,
+            "≤ 1.01",
+        ),
+        Row::new(
+            format!("{count} plain thread(s)"),
+            median(&mut peers),
+            "s",
+            against,
+            ideal,
+            "peer",
+        ),
     ]
 }
 

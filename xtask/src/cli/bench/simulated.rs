@@ -49,16 +49,40 @@ size_gb = 1
 pub(super) fn rows() -> Result<Vec<Row>> {
     let cases: [(&str, &[Lane], i64); 3] = [
         ("frontend only, 20 s", &[Lane::Frontend], FRONTEND_MS),
-        ("backend only, 35 s", &[Lane::Backend], BACKEND_BUILD_MS + BACKEND_BOOT_MS),
-        ("both, gate between them", &[], FRONTEND_MS + BACKEND_BUILD_MS + BACKEND_BOOT_MS),
+        (
+            "backend only, 35 s",
+            &[Lane::Backend],
+            BACKEND_BUILD_MS + BACKEND_BOOT_MS,
+        ),
+        (
+            "both, gate between them",
+            &[],
+            FRONTEND_MS + BACKEND_BUILD_MS + BACKEND_BOOT_MS,
+        ),
     ];
     let mut rows = Vec::new();
     for (name, only, scripted_ms) in cases {
-        let runs = (1..=SEEDS).map(|seed| release(seed, only)).collect::<Result<Vec<_>>>()?;
+        let runs = (1..=SEEDS)
+            .map(|seed| release(seed, only))
+            .collect::<Result<Vec<_>>>()?;
         let (makespan_ms, critical_ms) = runs.into_iter().max().context("no seed")?;
         let seconds = |ms: u64| ms as f64 / 1000.0;
-        rows.push(Row::new(format!("release, {name}"), seconds(makespan_ms), "s", "the critical path", seconds(critical_ms), "≤ 1.01"));
-        rows.push(Row::new(format!("release, {name}"), seconds(makespan_ms), "s", "the scripted times alone", scripted_ms as f64 / 1000.0, ""));
+        rows.push(Row::new(
+            format!("release, {name}"),
+            seconds(makespan_ms),
+            "s",
+            "the critical path",
+            seconds(critical_ms),
+            "≤ 1.01",
+        ));
+        rows.push(Row::new(
+            format!("release, {name}"),
+            seconds(makespan_ms),
+            "s",
+            "the scripted times alone",
+            scripted_ms as f64 / 1000.0,
+            "",
+        ));
     }
     Ok(rows)
 }
@@ -73,12 +97,26 @@ fn release(seed: u64, only: &[Lane]) -> Result<(u64, u64)> {
         let cloud = universe.cloud();
         let secrets = cloud.secrets();
         let secret = |text: &str| Secret::new(text.to_owned());
-        (target(&config, &cloud)?, secret(&secrets.netlify_token), secret(&secrets.render_key), secret(&secrets.admin_token))
+        (
+            target(&config, &cloud)?,
+            secret(&secrets.netlify_token),
+            secret(&secrets.render_key),
+            secret(&secrets.admin_token),
+        )
     };
     let source = source();
-    let netlify = Netlify::new(Api::new(&world, "Netlify", &target.netlify_api, Some(&netlify_token)), target.site_id.clone());
-    let render = Render::new(Api::new(&world, "Render", &target.render_api, Some(&render_key)), target.service_id.clone());
-    let inputs = MemoryInputs { files: BTreeMap::from([("index.html".to_owned(), b"<!doctype html>".to_vec())]), ..MemoryInputs::default() };
+    let netlify = Netlify::new(
+        Api::new(&world, "Netlify", &target.netlify_api, Some(&netlify_token)),
+        target.site_id.clone(),
+    );
+    let render = Render::new(
+        Api::new(&world, "Render", &target.render_api, Some(&render_key)),
+        target.service_id.clone(),
+    );
+    let inputs = MemoryInputs {
+        files: BTreeMap::from([("index.html".to_owned(), b"<!doctype html>".to_vec())]),
+        ..MemoryInputs::default()
+    };
     let session = Session {
         world: &world,
         config: &config,
@@ -91,12 +129,27 @@ fn release(seed: u64, only: &[Lane]) -> Result<(u64, u64)> {
         inputs: &inputs,
         commands: None,
         by: "bench".to_owned(),
-        process: Process { pid: 1, start: "1".to_owned(), host: "sim".to_owned() },
+        process: Process {
+            pid: 1,
+            start: "1".to_owned(),
+            host: "sim".to_owned(),
+        },
         is_dead: &|_| true,
+        is_ancestor: &|_, _| None,
     };
-    let options = Options { asked: Asked { only: only.to_vec(), force: false }, ..Options::default() };
+    let options = Options {
+        asked: Asked {
+            only: only.to_vec(),
+            force: false,
+        },
+        ..Options::default()
+    };
     let ended = run::deploy(&session, &options);
-    ensure!(ended.verdict.exit == Exit::Done, "the simulated release failed: {}", ended.verdict.reason);
+    ensure!(
+        ended.verdict.exit == Exit::Done,
+        "the simulated release failed: {}",
+        ended.verdict.reason
+    );
     let state = world.state();
     Ok((state.elapsed_ms, state.critical_path().1))
 }
@@ -107,7 +160,14 @@ fn providers(seed: u64) -> InProcess {
     settings.timings.netlify_preparing_ms = 0;
     settings.timings.netlify_processing_ms = FRONTEND_MS;
     cloud.cloud_mut().set_settings(settings);
-    cloud.behave(COMMIT, Behaviour { build_ms: BACKEND_BUILD_MS, boot_ms: BACKEND_BOOT_MS, ..Behaviour::well(0) });
+    cloud.behave(
+        COMMIT,
+        Behaviour {
+            build_ms: BACKEND_BUILD_MS,
+            boot_ms: BACKEND_BOOT_MS,
+            ..Behaviour::well(0)
+        },
+    );
     cloud
 }
 
@@ -121,22 +181,37 @@ fn target(config: &Config, cloud: &InProcess) -> Result<Target> {
         site_url: endpoints.site_url.clone(),
         service_url: endpoints.service_url.clone(),
     };
-    Ok(Target::resolve(config, &EnvironmentName::from("local"), &Environ::default(), Some(&place))?)
+    Ok(Target::resolve(
+        config,
+        &EnvironmentName::from("local"),
+        &Environ::default(),
+        Some(&place),
+    )?)
 }
 
 fn source() -> SourceTree {
     let manifest = |lane: Lane| {
-        let entry = Entry { mode: "100644".to_owned(), oid: Oid::from(COMMIT) };
-        Manifest { config: String::new(), files: BTreeMap::from([(format!("{lane}/index").into_bytes(), entry)]) }
+        let entry = Entry {
+            mode: "100644".to_owned(),
+            oid: Oid::from(COMMIT),
+        };
+        Manifest {
+            config: String::new(),
+            files: BTreeMap::from([(format!("{lane}/index").into_bytes(), entry)]),
+        }
     };
     SourceTree {
         commit: Commit::from(COMMIT),
         subject: "bench".to_owned(),
         dirty: Vec::new(),
         versioned: true,
-        manifests: Lane::ALL.into_iter().map(|lane| (lane, manifest(lane))).collect(),
+        manifests: Lane::ALL
+            .into_iter()
+            .map(|lane| (lane, manifest(lane)))
+            .collect(),
         migrations: Vec::new(),
         unselected: Vec::new(),
+        remote_branches: None,
     }
 }
 
@@ -150,7 +225,10 @@ mod tests {
         for seed in 1..=3 {
             for only in [&[][..], &[Lane::Frontend], &[Lane::Backend]] {
                 let (makespan_ms, critical_ms) = release(seed, only).unwrap();
-                assert!(makespan_ms >= 20_000 && makespan_ms * 100 <= critical_ms * 101, "{only:?}: {makespan_ms} against {critical_ms}");
+                assert!(
+                    makespan_ms >= 20_000 && makespan_ms * 100 <= critical_ms * 101,
+                    "{only:?}: {makespan_ms} against {critical_ms}"
+                );
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use super::super::address::{Complaint, check_service_id, check_site_id, check_url};
 use super::super::at::At;
-use super::super::{Environment, LOCAL};
+use super::super::{Environment, LOCAL, UploadSource};
 use super::value::{check_seconds, is_label};
 use super::{Checker, TIMEOUT_MAX_S};
 
@@ -48,6 +48,13 @@ pub(super) fn check(checker: &mut Checker<'_>, at: &At, name: &str, environment:
         environment.deploy_timeout_s,
         1..=TIMEOUT_MAX_S,
     );
+    if environment.source == UploadSource::Git {
+        checker.report(
+            &at.key("source"),
+            "source = \"git\" is not built yet".to_owned(),
+            "say \"upload\": the publish folder's files are sent, whether or not the site is connected to a repository",
+        );
+    }
     identity(checker, at, environment);
 }
 

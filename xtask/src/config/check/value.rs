@@ -2,7 +2,7 @@
 
 use super::super::address::is_placeholder;
 use super::super::at::At;
-use super::super::rule::{Rule, Status};
+use super::super::rule::{Rule, parse_words};
 use super::Checker;
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -66,7 +66,7 @@ fn check_status_rule(
 ) {
     for (words, patterns) in by_status {
         let at = at.key(words);
-        if let Err(message) = Status::parse_words(words) {
+        if let Err(message) = parse_words(words) {
             checker.report(
                 &at,
                 message,

@@ -147,6 +147,11 @@ fn an_unknown_choice() {
 }
 
 #[test]
+fn a_source_that_is_not_built() {
+    assert_snapshot!(with("\n[environments.production]\nsource = \"git\"\n"), @"");
+}
+
+#[test]
 fn an_unknown_quantifier() {
     assert_snapshot!(replaced("publish = \"web\"", "publish = \"web\"\nquantifier = \"any\""), @r#"
     deploy.toml:6:14: 'quantifier' must be 'some', 'every' or 'some-with-excludes', not 'any'

@@ -3,7 +3,9 @@
 mod messages;
 mod resolving;
 
+use super::rule::parse_words;
 use super::*;
+use crate::changes::filter::Status;
 use crate::ids::Lane;
 use std::time::Duration;
 
@@ -127,10 +129,10 @@ fn rules_are_patterns_or_tables_of_statuses() {
     );
     assert_eq!(config.frontend.quantifier, Quantifier::SomeWithExcludes);
     assert_eq!(
-        Status::parse_words("added| Modified"),
+        parse_words("added| Modified"),
         Ok(vec![Status::Added, Status::Modified])
     );
-    assert!(Status::parse_words(" | ").is_err());
+    assert!(parse_words(" | ").is_err());
 }
 
 #[test]

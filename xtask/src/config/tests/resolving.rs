@@ -112,7 +112,7 @@ fn production_comes_from_the_file() {
 fn what_the_file_sets_is_the_policy() {
     let table = format!(
         "{PRODUCTION_TABLE}branch = \"main\"\nbake_s = 0\nidentity_consecutive = 5\nidentity_interval_ms = 10\n\
-         deploy_timeout_s = 7\npublish = \"locked\"\nsource = \"git\"\non_frontend_failure = \"rollback\"\n\
+         deploy_timeout_s = 7\npublish = \"locked\"\nsource = \"upload\"\non_frontend_failure = \"rollback\"\n\
          require_clean = false\nnotify = {{ slack = false }}\n"
     );
     let policy = resolve(&table, PRODUCTION, &[], None).unwrap().policy;
@@ -125,7 +125,7 @@ fn what_the_file_sets_is_the_policy() {
             identity_interval: Duration::from_millis(10),
             deploy_timeout: Duration::from_secs(7),
             publish: Publish::Locked,
-            source: UploadSource::Git,
+            source: UploadSource::Upload,
             on_frontend_failure: OnFrontendFailure::Rollback,
             require_clean: false,
             notify_slack: false,

@@ -1,0 +1,15 @@
+//! Whole releases in simulation: the real engine and clients against the local cloud in process, in virtual time.
+//!
+//! A seed decides who runs when, so every failure here can be seen again: `TANDEM_SEED=7 cargo test -p tandem --test tandem seeds`.
+
+mod decisions;
+mod journal;
+mod kills;
+mod lease;
+mod network;
+mod oracle;
+mod overhead;
+mod project;
+mod resuming;
+mod rollbacks;
+mod seeds;

@@ -1,0 +1,137 @@
+//! Interrupted runs: what `--resume` and `--abort` make of them, at every moment.
+
+use super::project::{How, Project, Version, well};
+use cloud::inprocess::Boot;
+use cloud::{Fault, FaultKind};
+
+fn until_ms(version: &Version) -> u64 {
+    Project::live(1)
+        .deploy(version, How::seed(1))
+        .elapsed_ms
+        .min(60_000)
+}
+
+#[test]
+fn an_interrupted_release_goes_on() {
+    let version = Version::new(2);
+    for at_ms in (0..until_ms(&version)).step_by(700) {
+        let mut project = Project::live(1);
+        let outcome = project.deploy(&version, How::cancelled_at(at_ms));
+        assert!(
+            [130, 0].contains(&outcome.code()),
+            "cancelled at {at_ms}: {} {}",
+            outcome.code(),
+            outcome.reason()
+        );
+        let outcome = project.deploy(&version, How::seed(2));
+        assert_eq!(
+            outcome.code(),
+            0,
+            "cancelled at {at_ms}, then: {}",
+            outcome.reason()
+        );
+    }
+}
+
+#[test]
+fn an_interrupted_undo_goes_on() {
+    let version = Version::new(2).behaving(well().booting(Boot::Crash { code: 1 }));
+    for at_ms in (0..until_ms(&version)).step_by(700) {
+        let mut project = Project::live(1);
+        let outcome = project.deploy(&version, How::cancelled_at(at_ms));
+        assert!(
+            [130, 5].contains(&outcome.code()),
+            "cancelled at {at_ms}: {} {}",
+            outcome.code(),
+            outcome.reason()
+        );
+        let outcome = project.deploy(&version, How::seed(2));
+        assert_eq!(
+            outcome.code(),
+            5,
+            "cancelled at {at_ms}, then: {}",
+            outcome.reason()
+        );
+    }
+}
+
+#[test]
+fn an_interrupted_release_is_undone_on_request() {
+    let version = Version::new(2);
+    for at_ms in (0..until_ms(&version)).step_by(900) {
+        let mut project = Project::live(1);
+        let run = project
+            .deploy(&version, How::cancelled_at(at_ms))
+            .ended
+            .unwrap()
+            .run;
+        let outcome = project.deploy(&version, How::abort());
+        let code = if run.is_none() { 2 } else { 5 };
+        assert!(
+            [code, 2].contains(&outcome.code()),
+            "cancelled at {at_ms}, then: {} {}",
+            outcome.code(),
+            outcome.reason()
+        );
+        let outcome = project.deploy(&version, How::seed(3));
+        assert_eq!(
+            outcome.code(),
+            0,
+            "cancelled at {at_ms}, aborted, then: {}",
+            outcome.reason()
+        );
+    }
+}
+
+#[test]
+fn a_breaking_migration_cannot_be_aborted() {
+    let mut project = Project::live(1);
+    let version = Version::new(2).migrating(2, true);
+    assert_eq!(
+        project.deploy(&version, How::cancelled_at(12_000)).code(),
+        130
+    );
+    let outcome = project.deploy(&version, How::abort());
+    assert_eq!(outcome.code(), 9, "{}", outcome.reason());
+}
+
+#[test]
+fn nothing_to_resume_is_a_usage_error() {
+    let mut project = Project::live(1);
+    assert_eq!(project.deploy(&Version::new(2), How::resume()).code(), 2);
+    assert_eq!(project.deploy(&Version::new(2), How::abort()).code(), 2);
+}
+
+#[test]
+fn a_refused_attempt_leaves_the_run_resumable() {
+    let mut project = Project::live(1);
+    project.universe.cloud().add_fault(Fault::new(
+        "POST",
+        "/api/v1/sites/*/deploys/*/restore",
+        super::decisions::status(422, false),
+    ));
+    assert_eq!(project.deploy(&Version::new(2), How::seed(1)).code(), 6);
+    project
+        .universe
+        .cloud()
+        .add_fault(Fault::new("GET", "/v1/services/*", FaultKind::ResetBefore).times(1, 8));
+    assert_eq!(project.deploy(&Version::new(2), How::resume()).code(), 3);
+    project.universe.cloud().cloud_mut().clear_faults();
+    assert_eq!(project.deploy(&Version::new(2), How::resume()).code(), 0);
+}
+
+#[test]
+fn a_run_that_others_overtook_does_not_go_on() {
+    let mut project = Project::live(1);
+    project.deploy(&Version::new(2), How::cancelled_at(9_000));
+    assert_eq!(project.deploy(&Version::new(3), How::seed(1)).code(), 0);
+    let outcome = project.deploy(&Version::new(2), How::resume());
+    assert_eq!(outcome.code(), 2, "{}", outcome.reason());
+    let outcome = project.deploy(&Version::new(2), How::seed(2));
+    assert_eq!(
+        outcome.code(),
+        10,
+        "as a release of its own it would lead back: {}",
+        outcome.reason()
+    );
+}
