@@ -17,24 +17,40 @@ pub struct Console {
 impl Console {
     /// A console that knows no secret yet.
     pub fn new(color: bool, columns: usize) -> Self {
-        Self { redactor: Arc::new(RwLock::new(Redactor::new())), color, columns }
+        Self {
+            redactor: Arc::new(RwLock::new(Redactor::new())),
+            color,
+            columns,
+        }
     }
 
     /// From now on `value` leaves as its name only.
     pub fn register(&self, name: &str, value: &str) {
-        self.redactor.write().unwrap_or_else(PoisonError::into_inner).register(name, value);
+        self.redactor
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .register(name, value);
     }
 
     /// `text` without any registered secret.
     pub fn redact(&self, text: &str) -> String {
-        self.redactor.read().unwrap_or_else(PoisonError::into_inner).redact(text)
+        self.redactor
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .redact(text)
     }
 
     /// A result: one or more whole lines on standard output. A reader that went away is no failure.
     pub fn out(&self, text: &str) {
         let text = self.redact(text);
         let mut stream = anstream::stdout().lock();
-        let _closed = stream.write_all(text.as_bytes()).and_then(|()| if text.ends_with('\n') { Ok(()) } else { stream.write_all(b"\n") });
+        let _closed = stream.write_all(text.as_bytes()).and_then(|()| {
+            if text.ends_with('\n') {
+                Ok(())
+            } else {
+                stream.write_all(b"\n")
+            }
+        });
         let _closed = stream.flush();
     }
 

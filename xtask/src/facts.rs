@@ -11,6 +11,7 @@ use crate::plan::{Facts, Pending, Plan};
 use crate::render::{Deploy, DeployStatus, ServiceInfo};
 use crate::run::{Options, Session};
 use crate::service::{AdminState, Service};
+use crate::source::is_migration;
 use migrate::{MigrationFile, Migrator};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
@@ -40,11 +41,23 @@ pub struct Observed {
 pub fn observe(session: &Session<'_>) -> Result<Observed, LaneError> {
     let (site, service, deploys) = providers(session)?;
     let live = read_live(session)?;
-    let backend = deploys.iter().find(|deploy| deploy.status == DeployStatus::Live).map(|deploy| deploy.id.clone());
-    let (state, backend_commit) = if backend.is_some() { running(session) } else { (None, None) };
+    let backend = deploys
+        .iter()
+        .find(|deploy| deploy.status == DeployStatus::Live)
+        .map(|deploy| deploy.id.clone());
+    let (state, backend_commit) = if backend.is_some() {
+        running(session)
+    } else {
+        (None, None)
+    };
     let pending = pending(session, state.as_ref(), live.as_ref(), backend.is_some())?;
-    let deployed: BTreeMap<Lane, DeployId> =
-        [(Lane::Frontend, site.published_id().cloned()), (Lane::Backend, backend.clone())].into_iter().filter_map(|(lane, id)| Some((lane, id?))).collect();
+    let deployed: BTreeMap<Lane, DeployId> = [
+        (Lane::Frontend, site.published_id().cloned()),
+        (Lane::Backend, backend.clone()),
+    ]
+    .into_iter()
+    .filter_map(|(lane, id)| Some((lane, id?)))
+    .collect();
     let facts = Facts {
         environment: session.target.name.clone(),
         commit: session.source.commit.clone(),
@@ -56,21 +69,40 @@ pub fn observe(session: &Session<'_>) -> Result<Observed, LaneError> {
         deployed,
         pending,
         schema_known: state.is_some(),
-        checks: session.config.checks.iter().map(|check| check.name.clone()).collect(),
+        checks: session
+            .config
+            .checks
+            .iter()
+            .map(|check| check.name.clone())
+            .collect(),
         unselected: session.source.unselected.clone(),
         frontend_builds: session.config.frontend.build.is_some(),
-        backend_migrates: session.config.backend.migrations.is_some() && !session.source.migrations.is_empty(),
+        backend_migrates: session.config.backend.migrations.is_some()
+            && !session.source.migrations.is_empty(),
         bakes: !session.target.policy.bake.is_zero(),
     };
-    let baseline = Baseline { frontend: site.published_id().cloned(), backend, backend_commit };
-    Ok(Observed { facts, baseline, site, service, state })
+    let baseline = Baseline {
+        frontend: site.published_id().cloned(),
+        backend,
+        backend_commit,
+    };
+    Ok(Observed {
+        facts,
+        baseline,
+        site,
+        service,
+        state,
+    })
 }
 
 /// Reads everything again when the live record has moved since `before`; `None` when it has not.
 ///
 /// # Errors
 /// As for [`observe`].
-pub fn observe_again(session: &Session<'_>, before: &Observed) -> Result<Option<Observed>, LaneError> {
+pub fn observe_again(
+    session: &Session<'_>,
+    before: &Observed,
+) -> Result<Option<Observed>, LaneError> {
     let now = read_live(session)?.map(|live| live.oid);
     if now == before.facts.live.as_ref().map(|live| live.oid.clone()) {
         return Ok(None);
@@ -85,17 +117,31 @@ fn providers(session: &Session<'_>) -> Result<(Site, ServiceInfo, Vec<Deploy>), 
         if lane == 0 {
             *site.lock().unwrap_or_else(PoisonError::into_inner) = Some(session.netlify.site());
         } else {
-            let found = session.render.service().and_then(|info| Ok((info, session.render.list_deploys(None, DEPLOYS_MAX)?.deploys)));
+            let found = session.render.service().and_then(|info| {
+                Ok((
+                    info,
+                    session.render.list_deploys(None, DEPLOYS_MAX)?.deploys,
+                ))
+            });
             *service.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
         }
     });
     let unasked = || LaneError::Bug("a provider was not asked".to_owned());
-    let site = site.into_inner().unwrap_or_else(PoisonError::into_inner).ok_or_else(unasked)?;
-    let service = service.into_inner().unwrap_or_else(PoisonError::into_inner).ok_or_else(unasked)?;
+    let site = site
+        .into_inner()
+        .unwrap_or_else(PoisonError::into_inner)
+        .ok_or_else(unasked)?;
+    let service = service
+        .into_inner()
+        .unwrap_or_else(PoisonError::into_inner)
+        .ok_or_else(unasked)?;
     // Both problems at once: nobody wants to find the second one after mending the first.
     match (site, service) {
         (Ok(site), Ok((service, deploys))) => Ok((site, service, deploys)),
-        (Err(one), Err(other)) => Err(refused(session, &[(one, Lane::Frontend), (other, Lane::Backend)])),
+        (Err(one), Err(other)) => Err(refused(
+            session,
+            &[(one, Lane::Frontend), (other, Lane::Backend)],
+        )),
         (Err(one), Ok(_)) => Err(refused(session, &[(one, Lane::Frontend)])),
         (Ok(_), Err(other)) => Err(refused(session, &[(other, Lane::Backend)])),
     }
@@ -105,41 +151,67 @@ fn refused(session: &Session<'_>, errors: &[(ApiError, Lane)]) -> LaneError {
     if let Some(cancelled) = session.world.cancelled() {
         return cancelled.into();
     }
-    let lines: Vec<String> = errors.iter().map(|(error, lane)| explain(session, error, *lane)).collect();
+    let lines: Vec<String> = errors
+        .iter()
+        .map(|(error, lane)| explain(session, error, *lane))
+        .collect();
     LaneError::Refused(lines.join("\n"))
 }
 
 /// Names the variable or id that a provider's refusal is about.
 fn explain(session: &Session<'_>, error: &ApiError, lane: Lane) -> String {
     let (credential, id, variable) = match lane {
-        Lane::Frontend => ("NETLIFY_AUTH_TOKEN", session.target.site_id.as_str(), "NETLIFY_SITE_ID"),
-        Lane::Backend => ("RENDER_API_KEY", session.target.service_id.as_str(), "RENDER_SERVICE_ID"),
+        Lane::Frontend => (
+            "NETLIFY_AUTH_TOKEN",
+            session.target.site_id.as_str(),
+            "NETLIFY_SITE_ID",
+        ),
+        Lane::Backend => (
+            "RENDER_API_KEY",
+            session.target.service_id.as_str(),
+            "RENDER_SERVICE_ID",
+        ),
     };
     match error {
         ApiError::Unauthorised(_) => format!("{error}: {credential} was not accepted"),
         ApiError::Forbidden(_) => format!("{error}: {credential} may not see '{id}'"),
-        ApiError::NotFound(_) => format!("{error}: there is no '{id}' ({variable}, or deploy.toml), or {credential} may not see it"),
+        ApiError::NotFound(_) => format!(
+            "{error}: there is no '{id}' ({variable}, or deploy.toml), or {credential} may not see it"
+        ),
         _ => error.to_string(),
     }
 }
 
 fn read_live(session: &Session<'_>) -> Result<Option<Live>, LaneError> {
     let name = live::live_ref(&session.target.name);
-    let value = session.world.refs().read(&name).map_err(|error| LaneError::Refused(format!("what is live could not be read: {error:#}")))?;
+    let value = session.world.refs().read(&name).map_err(|error| {
+        LaneError::Refused(format!("what is live could not be read: {error:#}"))
+    })?;
     match value.as_ref().map(Live::parse) {
         None => Ok(None),
         Some(Ok(live)) => Ok(Some(live)),
-        Some(Err(error)) => Err(LaneError::Refused(format!("{error:#} (hint: it may come from a newer version of Tandem; deleting {name} makes the next release start afresh)"))),
+        Some(Err(error)) => Err(LaneError::Refused(format!(
+            "{error:#} (hint: it may come from a newer version of Tandem; deleting {name} makes the next release start afresh)"
+        ))),
     }
 }
 
 fn changes(session: &Session<'_>, live: Option<&Live>) -> BTreeMap<Lane, Vec<Change>> {
-    let Some(live) = live else { return BTreeMap::new() };
+    let Some(live) = live else {
+        return BTreeMap::new();
+    };
     Lane::ALL
         .into_iter()
         .filter_map(|lane| {
-            let (old, new) = (live.manifests.get(&lane)?, session.source.manifests.get(&lane)?);
-            let changes = new.changes_from(old).into_iter().filter(|change| session.filters.fires(lane, change)).collect();
+            let (old, new) = (
+                live.manifests.get(&lane)?,
+                session.source.manifests.get(&lane)?,
+            );
+            let changes = new
+                .changes_from(old)
+                .into_iter()
+                .filter(|change| session.filters.fires(lane, change))
+                .collect();
             Some((lane, changes))
         })
         .collect()
@@ -147,14 +219,21 @@ fn changes(session: &Session<'_>, live: Option<&Live>) -> BTreeMap<Lane, Vec<Cha
 
 /// The schema and the commit of what runs now, as far as it tells.
 fn running(session: &Session<'_>) -> (Option<AdminState>, Option<Commit>) {
-    let service = Service::new(session.world, &session.target.service_url);
+    let service = Service::of(session.world, session.config, session.target);
     let commit = service.version().ok().map(|version| version.commit);
-    let state = session.admin_token.and_then(|token| service.admin_state(token).ok());
+    let state = session
+        .admin_token
+        .and_then(|token| service.admin_state(token).ok());
     (state, commit)
 }
 
 /// Which of the commit's migrations the live database lacks, and whether what is live now can run on them.
-fn pending(session: &Session<'_>, state: Option<&AdminState>, live: Option<&Live>, backend_is_live: bool) -> Result<Vec<Pending>, LaneError> {
+fn pending(
+    session: &Session<'_>,
+    state: Option<&AdminState>,
+    live: Option<&Live>,
+    backend_is_live: bool,
+) -> Result<Vec<Pending>, LaneError> {
     if session.config.backend.migrations.is_none() {
         return Ok(Vec::new());
     }
@@ -162,18 +241,30 @@ fn pending(session: &Session<'_>, state: Option<&AdminState>, live: Option<&Live
     let applied: BTreeSet<String> = match state {
         Some(state) => {
             compare_checksums(files, state)?;
-            state.history.iter().map(|row| row.filename.clone()).collect()
+            state
+                .history
+                .iter()
+                .map(|row| row.filename.clone())
+                .collect()
         }
         // Without an answer the live release's files are the best guess.
-        None if backend_is_live => migration_names(session.config, live.and_then(|live| live.manifests.get(&Lane::Backend))),
+        None if backend_is_live => migration_names(
+            session.config,
+            live.and_then(|live| live.manifests.get(&Lane::Backend)),
+        ),
         None => BTreeSet::new(),
     };
-    let lint = Migrator::new("lint-needs-no-database", files.clone()).lint().map_err(|error| LaneError::Refused(error.to_string()))?;
+    let lint = Migrator::new("lint-needs-no-database", files.clone())
+        .lint()
+        .map_err(|error| LaneError::Refused(error.to_string()))?;
     let mut pending: Vec<Pending> = lint
         .files
         .into_iter()
         .filter(|file| !applied.contains(&file.name))
-        .map(|file| Pending { name: file.name, compatible: file.compatible })
+        .map(|file| Pending {
+            name: file.name,
+            compatible: file.compatible,
+        })
         .collect();
     pending.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(pending)
@@ -183,12 +274,24 @@ fn pending(session: &Session<'_>, state: Option<&AdminState>, live: Option<&Live
 pub fn migration_names(config: &Config, backend: Option<&Manifest>) -> BTreeSet<String> {
     let folder = config.backend.migrations.as_deref().unwrap_or_default();
     let prefix = format!("{}/", folder.trim_end_matches('/'));
-    let paths = backend.into_iter().flat_map(|manifest| manifest.files.keys());
-    paths.filter_map(|path| String::from_utf8_lossy(path).strip_prefix(&prefix).map(str::to_owned)).collect()
+    let paths = backend
+        .into_iter()
+        .flat_map(|manifest| manifest.files.keys());
+    paths
+        .filter_map(|path| {
+            String::from_utf8_lossy(path)
+                .strip_prefix(&prefix)
+                .map(str::to_owned)
+        })
+        .filter(|name| is_migration(name))
+        .collect()
 }
 
 /// An applied file must not change afterwards, and must still be there.
-pub(crate) fn compare_checksums(files: &[MigrationFile], state: &AdminState) -> Result<(), LaneError> {
+pub(crate) fn compare_checksums(
+    files: &[MigrationFile],
+    state: &AdminState,
+) -> Result<(), LaneError> {
     for row in &state.history {
         let Some(file) = files.iter().find(|file| file.name == row.filename) else {
             return Err(LaneError::Refused(format!(
@@ -196,7 +299,9 @@ pub(crate) fn compare_checksums(files: &[MigrationFile], state: &AdminState) -> 
                 row.filename
             )));
         };
-        let (Some(recorded), ours) = (&row.checksum, file.checksum()) else { continue };
+        let (Some(recorded), ours) = (&row.checksum, file.checksum()) else {
+            continue;
+        };
         if *recorded != ours {
             return Err(LaneError::Refused(format!(
                 "migration {} was edited after it was applied: recorded {recorded}, here {ours} (hint: restore the file and write a new migration)",
@@ -211,25 +316,47 @@ pub(crate) fn compare_checksums(files: &[MigrationFile], state: &AdminState) -> 
 ///
 /// # Errors
 /// When the release must not be made.
-pub fn may_release(session: &Session<'_>, options: &Options, observed: &Observed, planned: &Plan) -> Result<(), LaneError> {
+pub fn may_release(
+    session: &Session<'_>,
+    options: &Options,
+    observed: &Observed,
+    planned: &Plan,
+) -> Result<(), LaneError> {
     let source = session.source;
     if !session.target.is_local && !options.asked.force {
         forwards(session, observed)?;
     }
     if session.target.policy.require_clean && (!source.dirty.is_empty() || !source.versioned) {
         let first: Vec<&str> = source.dirty.iter().take(5).map(String::as_str).collect();
-        let what = if source.versioned { format!("{} uncommitted change(s): {}", source.dirty.len(), first.join(", ")) } else { "this folder is no git repository".to_owned() };
-        return Err(LaneError::Refused(format!("{what}; {} releases commits only (hint: commit and push first)", session.target.name)));
+        let what = if source.versioned {
+            format!(
+                "{} uncommitted change(s): {}",
+                source.dirty.len(),
+                first.join(", ")
+            )
+        } else {
+            "this folder is no git repository".to_owned()
+        };
+        return Err(LaneError::Refused(format!(
+            "{what}; {} releases commits only (hint: commit and push first)",
+            session.target.name
+        )));
     }
     if let Some(branches) = &source.remote_branches {
         pushed(session, branches)?;
     }
     if planned.runs(Lane::Backend) {
         if observed.service.is_suspended() {
-            return Err(LaneError::Refused(format!("the service {} is suspended (hint: resume it in the provider's dashboard)", session.target.service_id)));
+            return Err(LaneError::Refused(format!(
+                "the service {} is suspended (hint: resume it in the provider's dashboard)",
+                session.target.service_id
+            )));
         }
         if observed.service.deploys_on_push() {
-            warn(session, "the service also deploys on every push: two deploys per release, and an auto-deploy can undo a rollback (hint: turn auto-deploy off)");
+            warn(
+                session,
+                "the service also deploys on every push: two deploys per release, and an auto-deploy can undo a rollback (hint: turn auto-deploy off)",
+            );
         }
     }
     if planned.runs(Lane::Frontend) {
@@ -260,7 +387,9 @@ fn may_publish(session: &Session<'_>, observed: &Observed) -> Result<(), LaneErr
 
 /// A run that waited, or was started late, must not put an older commit over a newer one that contains it.
 fn forwards(session: &Session<'_>, observed: &Observed) -> Result<(), LaneError> {
-    let Some(live) = &observed.facts.live else { return Ok(()) };
+    let Some(live) = &observed.facts.live else {
+        return Ok(());
+    };
     let (ours, theirs) = (&session.source.commit, &live.record.commit);
     if ours == theirs || (session.is_ancestor)(ours, theirs) != Some(true) {
         return Ok(());
@@ -277,11 +406,19 @@ fn forwards(session: &Session<'_>, observed: &Observed) -> Result<(), LaneError>
 fn pushed(session: &Session<'_>, branches: &[String]) -> Result<(), LaneError> {
     let (name, commit) = (&session.target.name, session.source.commit.short());
     if branches.is_empty() {
-        return Err(LaneError::Refused(format!("no branch of a remote holds commit {commit}, so the provider cannot build it (hint: `git push`, or `git fetch` if it was pushed elsewhere)")));
+        return Err(LaneError::Refused(format!(
+            "no branch of a remote holds commit {commit}, so the provider cannot build it (hint: `git push`, or `git fetch` if it was pushed elsewhere)"
+        )));
     }
-    let Some(wanted) = &session.target.policy.branch else { return Ok(()) };
+    let Some(wanted) = &session.target.policy.branch else {
+        return Ok(());
+    };
     // `origin/main`: the remote's name ends at the first slash.
-    if branches.iter().any(|branch| branch.split_once('/').is_some_and(|(_, name)| name == wanted)) {
+    if branches.iter().any(|branch| {
+        branch
+            .split_once('/')
+            .is_some_and(|(_, name)| name == wanted)
+    }) {
         return Ok(());
     }
     Err(LaneError::Refused(format!(
@@ -291,5 +428,7 @@ fn pushed(session: &Session<'_>, branches: &[String]) -> Result<(), LaneError> {
 }
 
 fn warn(session: &Session<'_>, text: &str) {
-    session.world.emit(crate::event::EventKind::Warning { text: text.to_owned() });
+    session.world.emit(crate::event::EventKind::Warning {
+        text: text.to_owned(),
+    });
 }

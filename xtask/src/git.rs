@@ -78,7 +78,10 @@ pub struct Git {
 
 impl std::fmt::Debug for Git {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Git").field("root", &self.root).field("private", &self.private).finish_non_exhaustive()
+        f.debug_struct("Git")
+            .field("root", &self.root)
+            .field("private", &self.private)
+            .finish_non_exhaustive()
     }
 }
 
@@ -97,7 +100,11 @@ impl Git {
             remote_config: None,
         };
         match git.repository()? {
-            Some((toplevel, objects)) if fs_err::canonicalize(&toplevel)? == fs_err::canonicalize(root)? => git.objects = Some(objects),
+            Some((toplevel, objects))
+                if fs_err::canonicalize(&toplevel)? == fs_err::canonicalize(root)? =>
+            {
+                git.objects = Some(objects);
+            }
             // A repository further up that merely contains this folder (a home directory under git, say) is not ours.
             Some(_) | None => {}
         }
@@ -110,7 +117,10 @@ impl Git {
         let root = &self.root;
         let shell = Shell::new()?;
         let output = self
-            .clean(cmd!(shell, "git -C {root} rev-parse --path-format=absolute --show-toplevel --git-path objects"))
+            .clean(cmd!(
+                shell,
+                "git -C {root} rev-parse --path-format=absolute --show-toplevel --git-path objects"
+            ))
             .env("LC_ALL", "C")
             .ignore_status()
             .quiet()
@@ -132,7 +142,10 @@ impl Git {
     /// A git command that hears only of the repository it is told of, and sees no credential. Hooks run with variables that name
     /// another index or repository; `GIT_CONFIG_*` stays, because CI hands its authentication over in it.
     fn clean<'c>(&self, command: Cmd<'c>) -> Cmd<'c> {
-        let named = REPOSITORY_VARIABLES.into_iter().map(str::to_owned).chain(self.withheld.iter().cloned());
+        let named = REPOSITORY_VARIABLES
+            .into_iter()
+            .map(str::to_owned)
+            .chain(self.withheld.iter().cloned());
         named.fold(command, |command, name| command.env_remove(name))
     }
 
@@ -156,10 +169,16 @@ impl Git {
     pub fn remote_git(&self, args: &[&str]) -> Result<Vec<u8>> {
         let shell = Shell::new()?;
         let command = self.user_command(&shell, args)?;
-        run(match &self.remote_config {
-            Some((name, value)) => command.env("GIT_CONFIG_COUNT", "1").env("GIT_CONFIG_KEY_0", name).env("GIT_CONFIG_VALUE_0", value),
-            None => command,
-        }, b"")
+        run(
+            match &self.remote_config {
+                Some((name, value)) => command
+                    .env("GIT_CONFIG_COUNT", "1")
+                    .env("GIT_CONFIG_KEY_0", name)
+                    .env("GIT_CONFIG_VALUE_0", value),
+                None => command,
+            },
+            b"",
+        )
     }
 
     /// The bare repository in which every released commit can be found.
@@ -172,18 +191,45 @@ impl Git {
         self.objects.is_some()
     }
 
+    /// Makes the private repository, or points it at the user's objects anew. Two commands may do this at the same moment, so it is
+    /// made beside its place and moved there whole.
     fn ensure_private(&self) -> Result<()> {
-        let alternates = self.private.join("objects/info/alternates");
-        let wanted = self.objects.as_ref().map(|path| format!("{}\n", path.display())).unwrap_or_default();
-        if fs_err::read_to_string(&alternates).is_ok_and(|found| found == wanted) {
-            return Ok(());
+        let wanted = self
+            .objects
+            .as_ref()
+            .map(|path| format!("{}\n", path.display()))
+            .unwrap_or_default();
+        let alternates = Path::new("objects/info/alternates");
+        match fs_err::read_to_string(self.private.join(alternates)) {
+            Ok(found) if found == wanted => return Ok(()),
+            Ok(_) => return write_whole(&self.private.join(alternates), &wanted),
+            Err(_) => {}
         }
-        let private = &self.private;
+        let parent = self
+            .private
+            .parent()
+            .context("the private repository has no folder")?;
+        let made = tempfile::Builder::new()
+            .prefix("repo.")
+            .tempdir_in(parent)
+            .context("make the private repository")?;
+        let folder = made.path();
         let shell = Shell::new()?;
-        self.clean(cmd!(shell, "git init --quiet --bare {private}")).quiet().run().context("make the private repository")?;
-        fs_err::create_dir_all(self.private.join("objects/info"))?;
-        fs_err::write(&alternates, wanted)?;
-        Ok(())
+        self.clean(cmd!(shell, "git init --quiet --bare {folder}"))
+            .quiet()
+            .run()
+            .context("make the private repository")?;
+        fs_err::create_dir_all(folder.join("objects/info"))?;
+        fs_err::write(folder.join(alternates), &wanted)?;
+        match fs_err::rename(folder, &self.private) {
+            Ok(()) => {
+                let _moved_away = made.keep();
+                Ok(())
+            }
+            // Somebody was faster; theirs is as good.
+            Err(_) if self.private.join(alternates).is_file() => Ok(()),
+            Err(error) => Err(error).context("make the private repository"),
+        }
     }
 
     /// Runs git on the private repository and returns what it prints.
@@ -193,7 +239,11 @@ impl Git {
     pub fn private_git(&self, args: &[&str], stdin: &[u8]) -> Result<Vec<u8>> {
         let dir = &self.private;
         let shell = Shell::new()?;
-        run(self.clean(cmd!(shell, "git --git-dir={dir} {args...}")).envs(SNAPSHOT_IDENTITY), stdin)
+        run(
+            self.clean(cmd!(shell, "git --git-dir={dir} {args...}"))
+                .envs(SNAPSHOT_IDENTITY),
+            stdin,
+        )
     }
 
     /// Runs git in the user's repository; new objects it makes or fetches land in the private one.
@@ -206,7 +256,9 @@ impl Git {
     }
 
     fn user_command<'s>(&self, shell: &'s Shell, args: &[&str]) -> Result<Cmd<'s>> {
-        let Some(objects) = &self.objects else { bail!("{} is not a git repository", self.root.display()) };
+        let Some(objects) = &self.objects else {
+            bail!("{} is not a git repository", self.root.display())
+        };
         let root = &self.root;
         let command = self
             .clean(cmd!(shell, "git -C {root} {args...}"))
@@ -219,7 +271,9 @@ impl Git {
 
     /// HEAD, or `None` before the first commit and without a repository.
     pub fn head(&self) -> Option<Commit> {
-        let text = self.user_git(&["rev-parse", "--verify", "--quiet", "HEAD^{commit}"], b"").ok()?;
+        let text = self
+            .user_git(&["rev-parse", "--verify", "--quiet", "HEAD^{commit}"], b"")
+            .ok()?;
         Some(Commit(String::from_utf8(text).ok()?.trim().to_owned()))
     }
 
@@ -228,24 +282,59 @@ impl Git {
     /// # Errors
     /// When git fails.
     pub fn source(&self) -> Result<Source> {
-        let Some(head) = self.head() else { return self.snapshot(None, Vec::new()) };
-        let status = self.user_git(&["--no-optional-locks", "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--", ":/", NO_CREDENTIALS], b"")?;
-        let dirty: Vec<String> =
-            status.split(|byte| *byte == 0).filter_map(|line| line.get(3..)).map(|path| String::from_utf8_lossy(path).into_owned()).collect();
+        let Some(head) = self.head() else {
+            return self.snapshot(None, Vec::new());
+        };
+        let status = self.user_git(
+            &[
+                "--no-optional-locks",
+                "status",
+                "--porcelain",
+                "-z",
+                "--no-renames",
+                "--untracked-files=all",
+                "--",
+                ":/",
+                NO_CREDENTIALS,
+            ],
+            b"",
+        )?;
+        let dirty: Vec<String> = status
+            .split(|byte| *byte == 0)
+            .filter_map(|line| line.get(3..))
+            .map(|path| String::from_utf8_lossy(path).into_owned())
+            .collect();
         if dirty.is_empty() {
             let subject = self.private_git(&["log", "-1", "--format=%s", head.as_str()], b"")?;
-            return Ok(Source { commit: head, subject: text(&subject), dirty, versioned: true });
+            return Ok(Source {
+                commit: head,
+                subject: text(&subject),
+                dirty,
+                versioned: true,
+            });
         }
         self.snapshot(Some(&head), dirty)
     }
 
     fn snapshot(&self, head: Option<&Commit>, dirty: Vec<String>) -> Result<Source> {
-        let index = self.private.join(format!("snapshot-{}.index", rustix::process::getpid().as_raw_nonzero()));
+        let index = self.private.join(format!(
+            "snapshot-{}.index",
+            rustix::process::getpid().as_raw_nonzero()
+        ));
         let made = self.snapshot_with(&index, head);
         let _absent_is_fine = fs_err::remove_file(&index);
         let commit = made.context("snapshot the working tree")?;
-        let subject = if self.is_versioned() { "snapshot of the working tree" } else { "snapshot of a folder without git" };
-        Ok(Source { commit, subject: subject.to_owned(), dirty, versioned: self.is_versioned() })
+        let subject = if self.is_versioned() {
+            "snapshot of the working tree"
+        } else {
+            "snapshot of a folder without git"
+        };
+        Ok(Source {
+            commit,
+            subject: subject.to_owned(),
+            dirty,
+            versioned: self.is_versioned(),
+        })
     }
 
     fn snapshot_with(&self, index: &Path, head: Option<&Commit>) -> Result<Commit> {
@@ -253,7 +342,9 @@ impl Git {
         let shell = Shell::new()?;
         shell.change_dir(root);
         let git_dir = match &self.objects {
-            Some(_) => PathBuf::from(text(&self.user_git(&["rev-parse", "--absolute-git-dir"], b"")?)),
+            Some(_) => PathBuf::from(text(
+                &self.user_git(&["rev-parse", "--absolute-git-dir"], b"")?,
+            )),
             None => self.private.clone(),
         };
         // The user's index knows which files are unchanged: with a copy of it only changed files are read.
@@ -261,7 +352,10 @@ impl Git {
             fs_err::copy(git_dir.join("index"), index)?;
         }
         let add = self
-            .clean(cmd!(shell, "git --git-dir={git_dir} --work-tree={root} add --all -- :/ {NO_CREDENTIALS}"))
+            .clean(cmd!(
+                shell,
+                "git --git-dir={git_dir} --work-tree={root} add --all -- :/ {NO_CREDENTIALS}"
+            ))
             .env("GIT_INDEX_FILE", index)
             .env("GIT_OBJECT_DIRECTORY", self.private.join("objects"));
         let add = match &self.objects {
@@ -288,7 +382,10 @@ impl Git {
     /// When git fails or prints what it never should.
     pub fn tree(&self, commit: &Commit) -> Result<Vec<TreeEntry>> {
         let listing = self
-            .private_git(&["ls-tree", "-r", "-z", "--full-tree", commit.as_str()], b"")
+            .private_git(
+                &["ls-tree", "-r", "-z", "--full-tree", commit.as_str()],
+                b"",
+            )
             .with_context(|| format!("list the files of commit {commit}"))?;
         parse_tree(&listing)
     }
@@ -299,8 +396,16 @@ impl Git {
     /// When git fails for another reason.
     pub fn file(&self, commit: &Commit, path: &str) -> Result<Option<Vec<u8>>> {
         let spec = format!("{commit}:{path}");
-        let listed = self.private_git(&["ls-tree", "--full-tree", "-z", commit.as_str(), "--", path], b"")?;
-        if listed.is_empty() { Ok(None) } else { self.private_git(&["cat-file", "blob", &spec], b"").map(Some) }
+        let listed = self.private_git(
+            &["ls-tree", "--full-tree", "-z", commit.as_str(), "--", path],
+            b"",
+        )?;
+        if listed.is_empty() {
+            Ok(None)
+        } else {
+            self.private_git(&["cat-file", "blob", &spec], b"")
+                .map(Some)
+        }
     }
 
     /// Whether `old` is reachable from `new`; `None` when the history at hand does not tell (a shallow clone).
@@ -311,8 +416,16 @@ impl Git {
         let dir = &self.private;
         let (old, new) = (old.as_str(), new.as_str());
         let shell = Shell::new()?;
-        let command = cmd!(shell, "git --git-dir={dir} merge-base --is-ancestor {old} {new}");
-        let output = self.clean(command).ignore_status().quiet().output().context("run git")?;
+        let command = cmd!(
+            shell,
+            "git --git-dir={dir} merge-base --is-ancestor {old} {new}"
+        );
+        let output = self
+            .clean(command)
+            .ignore_status()
+            .quiet()
+            .output()
+            .context("run git")?;
         Ok(match output.status.code() {
             Some(0) => Some(true),
             Some(1) => Some(false),
@@ -325,9 +438,33 @@ impl Git {
     /// # Errors
     /// When git fails.
     pub fn remote_branches(&self, commit: &Commit) -> Result<Vec<String>> {
-        let listing = self.user_git(&["for-each-ref", "--contains", commit.as_str(), "--format=%(refname:lstrip=2)", "refs/remotes"], b"")?;
-        Ok(String::from_utf8_lossy(&listing).lines().filter(|name| !name.ends_with("/HEAD")).map(str::to_owned).collect())
+        let listing = self.user_git(
+            &[
+                "for-each-ref",
+                "--contains",
+                commit.as_str(),
+                "--format=%(refname:lstrip=2)",
+                "refs/remotes",
+            ],
+            b"",
+        )?;
+        Ok(String::from_utf8_lossy(&listing)
+            .lines()
+            .filter(|name| !name.ends_with("/HEAD"))
+            .map(str::to_owned)
+            .collect())
     }
+}
+
+/// Replaces a file in one step.
+fn write_whole(path: &Path, text: &str) -> Result<()> {
+    use std::io::Write as _;
+    let folder = path.parent().context("a file without a folder")?;
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(text.as_bytes())?;
+    file.persist(path)
+        .with_context(|| format!("write {}", path.display()))?;
+    Ok(())
 }
 
 /// Parses `git ls-tree -r -z`.
@@ -336,13 +473,21 @@ fn parse_tree(listing: &[u8]) -> Result<Vec<TreeEntry>> {
         .split(|byte| *byte == 0)
         .filter(|entry| !entry.is_empty())
         .map(|entry| {
-            let tab = entry.iter().position(|byte| *byte == b'\t').context("git ls-tree printed an entry without a path")?;
+            let tab = entry
+                .iter()
+                .position(|byte| *byte == b'\t')
+                .context("git ls-tree printed an entry without a path")?;
             let (head, path) = entry.split_at(tab);
             let mut words = std::str::from_utf8(head)?.split(' ');
-            let (Some(mode), Some(_kind), Some(oid)) = (words.next(), words.next(), words.next()) else {
+            let (Some(mode), Some(_kind), Some(oid)) = (words.next(), words.next(), words.next())
+            else {
                 bail!("git ls-tree printed '{}'", String::from_utf8_lossy(entry));
             };
-            Ok(TreeEntry { mode: mode.to_owned(), oid: Oid::from(oid), path: path.get(1..).unwrap_or_default().to_vec() })
+            Ok(TreeEntry {
+                mode: mode.to_owned(),
+                oid: Oid::from(oid),
+                path: path.get(1..).unwrap_or_default().to_vec(),
+            })
         })
         .collect()
 }

@@ -27,10 +27,13 @@ impl GitRefs<'_> {
     /// The commit that the ref names now, asked from the place itself.
     fn resolve(&self, name: &str) -> Result<Option<Oid>> {
         let listing = match &self.place {
-            Place::Private => self.git.private_git(&["for-each-ref", "--format=%(objectname)", name], b"")?,
-            Place::Remote(remote) => {
-                self.git.remote_git(&["ls-remote", remote, name]).with_context(|| format!("read {name} from the remote '{remote}'"))?
-            }
+            Place::Private => self
+                .git
+                .private_git(&["for-each-ref", "--format=%(objectname)", name], b"")?,
+            Place::Remote(remote) => self
+                .git
+                .remote_git(&["ls-remote", remote, name])
+                .with_context(|| format!("read {name} from the remote '{remote}'"))?,
         };
         let listing = String::from_utf8_lossy(&listing);
         Ok(listing.split_whitespace().next().map(Oid::from))
@@ -40,20 +43,38 @@ impl GitRefs<'_> {
     fn fetch(&self, name: &str) -> Result<()> {
         if let Place::Remote(remote) = &self.place {
             self.git
-                .remote_git(&["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-gc", remote, name])
+                .remote_git(&[
+                    "fetch",
+                    "--quiet",
+                    "--no-tags",
+                    "--no-write-fetch-head",
+                    "--no-auto-gc",
+                    remote,
+                    name,
+                ])
                 .with_context(|| format!("fetch {name} from the remote '{remote}'"))?;
         }
         Ok(())
     }
 
     fn files_of(&self, oid: &Oid) -> Result<Files> {
-        let listing = self.git.private_git(&["ls-tree", "-z", oid.as_str()], b"")?;
+        let listing = self
+            .git
+            .private_git(&["ls-tree", "-z", oid.as_str()], b"")?;
         let mut files = Files::new();
-        for entry in listing.split(|byte| *byte == 0).filter(|entry| !entry.is_empty()) {
+        for entry in listing
+            .split(|byte| *byte == 0)
+            .filter(|entry| !entry.is_empty())
+        {
             let entry = String::from_utf8_lossy(entry);
-            let (head, name) = entry.split_once('\t').context("git ls-tree printed an entry without a path")?;
+            let (head, name) = entry
+                .split_once('\t')
+                .context("git ls-tree printed an entry without a path")?;
             let blob = head.rsplit(' ').next().unwrap_or_default();
-            files.insert(name.to_owned(), self.git.private_git(&["cat-file", "blob", blob], b"")?);
+            files.insert(
+                name.to_owned(),
+                self.git.private_git(&["cat-file", "blob", blob], b"")?,
+            );
         }
         Ok(files)
     }
@@ -61,7 +82,9 @@ impl GitRefs<'_> {
     fn commit(&self, files: &Files, parent: Option<&Oid>, message: &str) -> Result<Oid> {
         let mut tree = String::new();
         for (name, content) in files {
-            let blob = self.git.private_git(&["hash-object", "-w", "--stdin"], content)?;
+            let blob = self
+                .git
+                .private_git(&["hash-object", "-w", "--stdin"], content)?;
             let blob = String::from_utf8_lossy(&blob);
             tree.push_str("100644 blob ");
             tree.push_str(blob.trim());
@@ -88,14 +111,17 @@ impl GitRefs<'_> {
             Place::Private => {
                 let old = if old.is_empty() { NONE } else { old };
                 match new {
-                    Some(new) => self.git.private_git(&["update-ref", name, new.as_str(), old], b""),
+                    Some(new) => self
+                        .git
+                        .private_git(&["update-ref", name, new.as_str(), old], b""),
                     None => self.git.private_git(&["update-ref", "-d", name, old], b""),
                 }
             }
             Place::Remote(remote) => {
                 let lease = format!("--force-with-lease={name}:{old}");
                 let refspec = format!("{}:{name}", new.map_or("", Oid::as_str));
-                self.git.remote_git(&["push", "--quiet", "--no-verify", &lease, remote, &refspec])
+                self.git
+                    .remote_git(&["push", "--quiet", "--no-verify", &lease, remote, &refspec])
             }
         };
         let found = self.resolve(name);
@@ -115,12 +141,24 @@ impl GitRefs<'_> {
 impl Refs for GitRefs<'_> {
     fn read(&self, name: &str) -> Result<Option<RefValue>> {
         self.settled(name, |oid| {
-            let files = self.files_of(oid).with_context(|| format!("read what {name} holds"))?;
-            Ok(RefValue { oid: oid.clone(), files })
+            let files = self
+                .files_of(oid)
+                .with_context(|| format!("read what {name} holds"))?;
+            Ok(RefValue {
+                oid: oid.clone(),
+                files,
+            })
         })
     }
 
-    fn swap(&self, name: &str, expected: Option<&Oid>, files: &Files, parent: bool, message: &str) -> Result<Swap> {
+    fn swap(
+        &self,
+        name: &str,
+        expected: Option<&Oid>,
+        files: &Files,
+        parent: bool,
+        message: &str,
+    ) -> Result<Swap> {
         let new = self.commit(files, expected.filter(|_| parent), message)?;
         self.move_ref(name, expected, Some(&new))
     }
@@ -141,7 +179,9 @@ impl GitRefs<'_> {
         const TRIES: u32 = 4;
         let mut tried = 1;
         loop {
-            let Some(oid) = self.resolve(name)? else { return Ok(None) };
+            let Some(oid) = self.resolve(name)? else {
+                return Ok(None);
+            };
             match self.fetch(name).and_then(|()| read(&oid)) {
                 Ok(value) => return Ok(Some(value)),
                 Err(error) if tried == TRIES => return Err(error),
@@ -152,7 +192,9 @@ impl GitRefs<'_> {
 
     fn log_from(&self, tip: &Oid, limit: usize) -> Result<Vec<RefValue>> {
         let count = format!("--max-count={limit}");
-        let listing = self.git.private_git(&["rev-list", "--first-parent", &count, tip.as_str()], b"")?;
+        let listing = self
+            .git
+            .private_git(&["rev-list", "--first-parent", &count, tip.as_str()], b"")?;
         String::from_utf8_lossy(&listing)
             .lines()
             .map(|line| {

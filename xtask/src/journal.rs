@@ -132,7 +132,8 @@ impl Journal {
         *self.redactor.lock().unwrap_or_else(PoisonError::into_inner) = Some(redactor);
     }
 
-    fn clean(&self, text: &str) -> String {
+    /// `text` without any registered credential: for everything else that outlives the run.
+    pub fn clean(&self, text: &str) -> String {
         match &*self.redactor.lock().unwrap_or_else(PoisonError::into_inner) {
             Some(redactor) => redactor
                 .read()

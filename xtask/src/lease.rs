@@ -3,11 +3,12 @@
 //! It is a ref on the shared store whose every commit is parentless and carries run id and nonce, moved by compare-and-swap and read
 //! back. The providers never see it, so it is no fence against others; reconciliation stands beside it.
 
+use crate::event::{EventKind, Step};
 use crate::ids::{Oid, RunId};
 use crate::journal::Process;
 use crate::live;
 use crate::refs::{Files, RefValue, Swap};
-use crate::world::{Now, World};
+use crate::world::{Cancelled, Now, World};
 use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -51,6 +52,8 @@ pub enum LeaseError {
     Held(Box<Holder>),
     /// The store could not be asked, or what it holds is not a lease.
     Store(anyhow::Error),
+    /// Somebody asked the run to stop while it waited.
+    Cancelled(Cancelled),
 }
 
 impl fmt::Display for LeaseError {
@@ -68,7 +71,7 @@ impl fmt::Display for LeaseError {
                 match &holder.reason {
                     Some(reason) => write!(
                         f,
-                        ", locked by hand: {reason} (hint: `cargo xtask lock release` gives it back)"
+                        ", locked by hand: {reason} (hint: `cargo xtask lock release` for this environment gives it back)"
                     ),
                     None => write!(
                         f,
@@ -78,6 +81,7 @@ impl fmt::Display for LeaseError {
                 }
             }
             Self::Store(error) => write!(f, "the lease could not be taken: {error:#}"),
+            Self::Cancelled(cancelled) => write!(f, "{cancelled} while the lease was waited for"),
         }
     }
 }
@@ -96,11 +100,22 @@ struct Inner {
     confirmed: Now,
 }
 
+/// What decides about a lease that somebody holds.
+#[derive(Clone, Copy)]
+pub struct Terms<'a> {
+    /// How long to wait for a live holder.
+    pub wait: Duration,
+    /// Tells whether a holder's process is gone.
+    pub is_dead: IsDead<'a>,
+    /// Take it whoever holds it, also by hand: `--break-glass`, which is recorded.
+    pub break_glass: bool,
+}
+
 /// Whether the process of a holder is known to be gone: same host, and no such process or a later one with its number.
 pub type IsDead<'a> = &'a dyn Fn(&Process) -> bool;
 
 impl Lease {
-    /// Takes the lease, waiting at most `wait` for a live holder.
+    /// Takes the lease on the given terms.
     ///
     /// # Errors
     /// When somebody holds it or the store fails.
@@ -108,9 +123,13 @@ impl Lease {
         world: &dyn World,
         environment: &crate::ids::EnvironmentName,
         mut holder: Holder,
-        wait: Duration,
-        is_dead: IsDead<'_>,
+        terms: Terms<'_>,
     ) -> Result<Self, LeaseError> {
+        let Terms {
+            wait,
+            is_dead,
+            break_glass,
+        } = terms;
         let name = live::lease_ref(environment);
         let started = world.now();
         // The last commit seen there, and since when it has not moved by our own clock.
@@ -132,8 +151,9 @@ impl Lease {
                     // By the monotonic clock alone: a wall clock that jumps must not end somebody else's lease.
                     let expired = now.mono_ms.saturating_sub(unmoved_since.mono_ms) >= TTL_MS;
                     let looks_stale = now.wall_ms.saturating_sub(current.renewed_ms) > millis(TTL);
-                    let free = current.reason.is_none()
-                        && (current.run == holder.run || is_dead(&current.process) || expired);
+                    let free = break_glass
+                        || (current.reason.is_none()
+                            && (current.run == holder.run || is_dead(&current.process) || expired));
                     // A holder that looks dead by its own clock is watched for a whole time to live by ours; a live one is waited for as asked.
                     let patience = if looks_stale && current.reason.is_none() {
                         wait.max(TTL + LOOK_EVERY)
@@ -142,6 +162,13 @@ impl Lease {
                     };
                     if !free && elapsed(started, now) >= patience {
                         return Err(LeaseError::Held(Box::new(current)));
+                    }
+                    if !free {
+                        tell(
+                            world,
+                            &current,
+                            patience.saturating_sub(elapsed(started, now)),
+                        );
                     }
                     free
                 }
@@ -164,9 +191,7 @@ impl Lease {
                 }
                 continue;
             }
-            world
-                .sleep(LOOK_EVERY)
-                .map_err(|cancelled| LeaseError::Store(cancelled.into()))?;
+            world.sleep(LOOK_EVERY).map_err(LeaseError::Cancelled)?;
         }
     }
 
@@ -260,6 +285,21 @@ impl Lease {
     }
 }
 
+/// Says for whom a run waits, and how much longer.
+fn tell(world: &dyn World, holder: &Holder, left: Duration) {
+    let text = format!(
+        "waits for run {} of {} on {}, {} s at most",
+        holder.run,
+        holder.by,
+        holder.process.host,
+        left.as_secs()
+    );
+    world.emit(EventKind::StepProgress {
+        step: Step::Preflight,
+        text,
+    });
+}
+
 /// Reads who holds the lease of an environment.
 ///
 /// # Errors
@@ -289,6 +329,12 @@ pub fn parse(value: &RefValue) -> Result<Holder> {
 }
 
 fn refresh(world: &dyn World, holder: &mut Holder) {
+    // What is pushed can be read by everybody who can read the origin.
+    holder.by = world.journal().clean(&holder.by);
+    holder.reason = holder
+        .reason
+        .as_ref()
+        .map(|reason| world.journal().clean(reason));
     holder.nonce = format!("{:016x}", world.random());
     holder.renewed_ms = world.now().wall_ms;
 }

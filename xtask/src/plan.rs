@@ -86,7 +86,9 @@ pub struct Plan {
 impl Plan {
     /// Whether the lane runs.
     pub fn runs(&self, lane: Lane) -> bool {
-        self.lanes.iter().any(|decision| decision.lane == lane && decision.run)
+        self.lanes
+            .iter()
+            .any(|decision| decision.lane == lane && decision.run)
     }
 
     /// Whether anything runs.
@@ -97,9 +99,20 @@ impl Plan {
 
 /// Decides what a release does.
 pub fn plan(facts: &Facts, asked: &Asked) -> Plan {
-    let lanes: Vec<LaneDecision> = Lane::ALL.into_iter().map(|lane| decide(facts, asked, lane)).collect();
-    let runs = |lane: Lane| lanes.iter().any(|decision| decision.lane == lane && decision.run);
-    let migrations = if runs(Lane::Backend) { facts.pending.clone() } else { Vec::new() };
+    let lanes: Vec<LaneDecision> = Lane::ALL
+        .into_iter()
+        .map(|lane| decide(facts, asked, lane))
+        .collect();
+    let runs = |lane: Lane| {
+        lanes
+            .iter()
+            .any(|decision| decision.lane == lane && decision.run)
+    };
+    let migrations = if runs(Lane::Backend) {
+        facts.pending.clone()
+    } else {
+        Vec::new()
+    };
     let (reversible, reversible_because) = reversible(facts, runs(Lane::Backend), &migrations);
     let steps = steps(facts, runs(Lane::Frontend), runs(Lane::Backend));
     Plan {
@@ -116,16 +129,47 @@ pub fn plan(facts: &Facts, asked: &Asked) -> Plan {
 }
 
 fn decide(facts: &Facts, asked: &Asked, lane: Lane) -> LaneDecision {
-    let changes = facts.changes.get(&lane).map(Vec::as_slice).unwrap_or_default();
+    let changes = facts
+        .changes
+        .get(&lane)
+        .map(Vec::as_slice)
+        .unwrap_or_default();
     let (run, reason) = reason(facts, asked, lane, changes);
-    let with = |wanted: &[Status]| changes.iter().filter(|change| wanted.contains(&change.status)).map(|change| change.path.clone()).collect();
+    let with = |wanted: &[Status]| {
+        changes
+            .iter()
+            .filter(|change| wanted.contains(&change.status))
+            .map(|change| change.path.clone())
+            .collect()
+    };
     // With nothing recorded as live every file is new.
-    let added = if facts.live.as_ref().is_some_and(|live| live.manifests.contains_key(&lane)) {
+    let added = if facts
+        .live
+        .as_ref()
+        .is_some_and(|live| live.manifests.contains_key(&lane))
+    {
         with(&[Status::Added])
     } else {
-        facts.manifests.get(&lane).map(|manifest| manifest.files.keys().map(|path| String::from_utf8_lossy(path).into_owned()).collect()).unwrap_or_default()
+        facts
+            .manifests
+            .get(&lane)
+            .map(|manifest| {
+                manifest
+                    .files
+                    .keys()
+                    .map(|path| String::from_utf8_lossy(path).into_owned())
+                    .collect()
+            })
+            .unwrap_or_default()
     };
-    LaneDecision { lane, run, reason, added, modified: with(&[Status::Modified, Status::TypeChanged]), deleted: with(&[Status::Deleted]) }
+    LaneDecision {
+        lane,
+        run,
+        reason,
+        added,
+        modified: with(&[Status::Modified, Status::TypeChanged]),
+        deleted: with(&[Status::Deleted]),
+    }
 }
 
 /// Unknown always means "run the lane", with the reason.
@@ -133,40 +177,89 @@ fn reason(facts: &Facts, asked: &Asked, lane: Lane, changes: &[Change]) -> (bool
     if !asked.only.is_empty() && !asked.only.contains(&lane) {
         return (false, "not asked for (--only)".to_owned());
     }
-    let forced = |reason: String| if asked.force { (true, format!("forced; otherwise: {reason}")) } else { (false, reason) };
+    let forced = |reason: String| {
+        if asked.force {
+            (true, format!("forced; otherwise: {reason}"))
+        } else {
+            (false, reason)
+        }
+    };
     let Some(live) = &facts.live else {
-        return (true, format!("nothing is recorded as live in {} yet", facts.environment));
+        return (
+            true,
+            format!("nothing is recorded as live in {} yet", facts.environment),
+        );
     };
     let Some(recorded) = live.record.lanes.get(&lane) else {
-        return (true, format!("this lane has not been released to {} yet", facts.environment));
+        return (
+            true,
+            format!(
+                "this lane has not been released to {} yet",
+                facts.environment
+            ),
+        );
     };
     match facts.deployed.get(&lane) {
-        None => return (true, format!("{} is recorded as live, the provider says that nothing is", recorded.deploy_id)),
+        None => {
+            return (
+                true,
+                format!(
+                    "{} is recorded as live, the provider says that nothing is",
+                    recorded.deploy_id
+                ),
+            );
+        }
         Some(found) if *found != recorded.deploy_id => {
-            return (true, format!("drift: {found} is live, {} is recorded", recorded.deploy_id));
+            return (
+                true,
+                format!("drift: {found} is live, {} is recorded", recorded.deploy_id),
+            );
         }
         Some(_) => {}
     }
     let (Some(old), Some(new)) = (live.manifests.get(&lane), facts.manifests.get(&lane)) else {
-        return (true, "what the live release consists of is not known".to_owned());
+        return (
+            true,
+            "what the live release consists of is not known".to_owned(),
+        );
     };
     if old.config != new.config {
-        return (true, "its configuration in deploy.toml differs from the live release".to_owned());
+        return (
+            true,
+            "its configuration in deploy.toml differs from the live release".to_owned(),
+        );
     }
     if let Some(first) = changes.first() {
-        let more = if changes.len() > 1 { format!(" and {} more", changes.len() - 1) } else { String::new() };
-        return (true, format!("{} {}{more}", first.path, first.status.word()));
+        let more = if changes.len() > 1 {
+            format!(" and {} more", changes.len() - 1)
+        } else {
+            String::new()
+        };
+        return (
+            true,
+            format!("{} {}{more}", first.path, first.status.word()),
+        );
     }
     let files = new.files.len();
-    forced(format!("its {files} files are those of the live release {}", recorded.release))
+    forced(format!(
+        "its {files} files are those of the live release {}",
+        recorded.release
+    ))
 }
 
 fn reversible(facts: &Facts, backend_runs: bool, migrations: &[Pending]) -> (bool, String) {
     if !backend_runs {
-        return (true, "the backend does not change; the frontend's previous deploy can be restored at once".to_owned());
+        return (
+            true,
+            "the backend does not change; the frontend's previous deploy can be restored at once"
+                .to_owned(),
+        );
     }
     if !facts.deployed.contains_key(&Lane::Backend) {
-        return (true, "first release of the backend: nothing is live that could be lost".to_owned());
+        return (
+            true,
+            "first release of the backend: nothing is live that could be lost".to_owned(),
+        );
     }
     match migrations.iter().find(|file| !file.compatible) {
         Some(file) => (false, format!("{} changes the schema in a way that the live version cannot run on", file.name)),
@@ -192,5 +285,9 @@ fn steps(facts: &Facts, frontend: bool, backend: bool) -> Vec<Step> {
         (Step::Bake, either && facts.bakes),
         (Step::Finalise, either),
     ];
-    wanted.into_iter().filter(|(_, wanted)| *wanted).map(|(step, _)| step).collect()
+    wanted
+        .into_iter()
+        .filter(|(_, wanted)| *wanted)
+        .map(|(step, _)| step)
+        .collect()
 }

@@ -1,5 +1,8 @@
 //! The world of a laptop or a CI machine: ureq, real clocks, thread pools, git refs and child processes.
-#![expect(clippy::disallowed_methods, reason = "this is the owner of the clock, the sleeping and the lane threads")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this is the owner of the clock, the sleeping and the lane threads"
+)]
 
 use crate::dispatch::Dispatcher;
 use crate::event::{Event, EventKind};
@@ -8,7 +11,8 @@ use crate::journal::Journal;
 use crate::refs::Refs;
 use crate::supervisor::supervise;
 use crate::world::{
-    Cancelled, Command, Limits, Now, Request, Response, RunEnd, RunEvent, SendError, SendErrorKind, Signal, World,
+    Cancelled, Command, Limits, Now, Request, Response, RunEnd, RunEvent, SendError, SendErrorKind,
+    Signal, World,
 };
 use anyhow::Result;
 use rayon::prelude::*;
@@ -27,7 +31,9 @@ impl CancelFlag {
     /// Asks the run to stop and wakes every sleeper.
     pub fn set(&self, cancelled: Cancelled) {
         let (flag, condition) = &*self.0;
-        flag.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(cancelled);
+        flag.lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get_or_insert(cancelled);
         condition.notify_all();
     }
 
@@ -39,8 +45,9 @@ impl CancelFlag {
     fn sleep(&self, duration: Duration) -> Result<(), Cancelled> {
         let (flag, condition) = &*self.0;
         let guard = flag.lock().unwrap_or_else(PoisonError::into_inner);
-        let (guard, _) =
-            condition.wait_timeout_while(guard, duration, |cancelled| cancelled.is_none()).unwrap_or_else(PoisonError::into_inner);
+        let (guard, _) = condition
+            .wait_timeout_while(guard, duration, |cancelled| cancelled.is_none())
+            .unwrap_or_else(PoisonError::into_inner);
         guard.map_or(Ok(()), Err)
     }
 }
@@ -53,16 +60,22 @@ pub fn hear_signals(flag: &CancelFlag) -> Result<()> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
     let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP])?;
     let flag = flag.clone();
-    let _for_ever = std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
-        for number in signals.forever() {
-            let signal = if number == SIGINT { Signal::Interrupt } else { Signal::Terminate };
-            if flag.get().is_some() {
-                #[expect(clippy::exit, reason = "the second signal means: now")]
-                std::process::exit(if number == SIGINT { 130 } else { 143 });
+    let _for_ever = std::thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || {
+            for number in signals.forever() {
+                let signal = if number == SIGINT {
+                    Signal::Interrupt
+                } else {
+                    Signal::Terminate
+                };
+                if flag.get().is_some() {
+                    #[expect(clippy::exit, reason = "the second signal means: now")]
+                    std::process::exit(if number == SIGINT { 130 } else { 143 });
+                }
+                flag.set(Cancelled(signal));
             }
-            flag.set(Cancelled(signal));
-        }
-    })?;
+        })?;
     Ok(())
 }
 
@@ -87,7 +100,12 @@ impl<'a> Real<'a> {
     ///
     /// # Errors
     /// When threads cannot be started.
-    pub fn new(journal: &'a Journal, refs: &'a dyn Refs, dispatcher: &'a Dispatcher, cancel: CancelFlag) -> Result<Self> {
+    pub fn new(
+        journal: &'a Journal,
+        refs: &'a dyn Refs,
+        dispatcher: &'a Dispatcher,
+        cancel: CancelFlag,
+    ) -> Result<Self> {
         let config = || {
             ureq::Agent::config_builder()
                 .http_status_as_error(false)
@@ -98,9 +116,18 @@ impl<'a> Real<'a> {
         };
         Ok(Self {
             started: Instant::now(),
-            reader: config().max_idle_connections_per_host(SMALL_WORK_THREADS).build().into(),
-            writer: config().max_idle_connections(0).max_idle_connections_per_host(0).build().into(),
-            small_work: rayon::ThreadPoolBuilder::new().num_threads(SMALL_WORK_THREADS).build()?,
+            reader: config()
+                .max_idle_connections_per_host(SMALL_WORK_THREADS)
+                .build()
+                .into(),
+            writer: config()
+                .max_idle_connections(0)
+                .max_idle_connections_per_host(0)
+                .build()
+                .into(),
+            small_work: rayon::ThreadPoolBuilder::new()
+                .num_threads(SMALL_WORK_THREADS)
+                .build()?,
             cancel,
             journal,
             refs,
@@ -113,7 +140,9 @@ impl<'a> Real<'a> {
 
 impl World for Real<'_> {
     fn now(&self) -> Now {
-        let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let wall = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
         Now {
             wall_ms: i64::try_from(wall.as_millis()).unwrap_or(i64::MAX),
             mono_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
@@ -130,22 +159,45 @@ impl World for Real<'_> {
 
     fn send(&self, request: &Request, limits: Limits) -> Result<Response, SendError> {
         let idempotent = matches!(request.method().as_str(), "GET" | "HEAD" | "PUT");
-        let agent = if idempotent { &self.reader } else { &self.writer };
-        let mut outgoing = http::Request::builder().method(request.method()).uri(request.uri());
+        let agent = if idempotent {
+            &self.reader
+        } else {
+            &self.writer
+        };
+        let mut outgoing = http::Request::builder()
+            .method(request.method())
+            .uri(request.uri());
         for (name, value) in request.headers() {
             outgoing = outgoing.header(name, value);
         }
-        let refused = |error: &dyn std::fmt::Display| SendError { kind: SendErrorKind::NotSent, text: error.to_string() };
-        let outgoing = outgoing.body(request.body().as_slice()).map_err(|error| refused(&error))?;
-        let outgoing = agent.configure_request(outgoing).timeout_global(Some(limits.timeout)).allow_non_standard_methods(true).build();
+        let refused = |error: &dyn std::fmt::Display| SendError {
+            kind: SendErrorKind::NotSent,
+            text: error.to_string(),
+        };
+        let outgoing = outgoing
+            .body(request.body().as_slice())
+            .map_err(|error| refused(&error))?;
+        let outgoing = agent
+            .configure_request(outgoing)
+            .timeout_global(Some(limits.timeout))
+            .allow_non_standard_methods(true)
+            .build();
         let answer = agent.run(outgoing).map_err(|error| classify(&error))?;
         let (parts, mut body) = answer.into_parts();
-        let body = body.with_config().limit(limits.body_bytes).read_to_vec().map_err(|error| match error {
-            ureq::Error::BodyExceedsLimit(limit) => {
-                SendError { kind: SendErrorKind::TooLarge, text: format!("the answer is longer than {limit} bytes") }
-            }
-            other => SendError { kind: SendErrorKind::Unknown, text: format!("the answer broke off: {other}") },
-        })?;
+        let body = body
+            .with_config()
+            .limit(limits.body_bytes)
+            .read_to_vec()
+            .map_err(|error| match error {
+                ureq::Error::BodyExceedsLimit(limit) => SendError {
+                    kind: SendErrorKind::TooLarge,
+                    text: format!("the answer is longer than {limit} bytes"),
+                },
+                other => SendError {
+                    kind: SendErrorKind::Unknown,
+                    text: format!("the answer broke off: {other}"),
+                },
+            })?;
         Ok(Response::from_parts(parts, body))
     }
 
@@ -154,7 +206,8 @@ impl World for Real<'_> {
     }
 
     fn each(&self, count: usize, task: &(dyn Fn(usize) + Sync)) {
-        self.small_work.install(|| (0..count).into_par_iter().with_max_len(1).for_each(task));
+        self.small_work
+            .install(|| (0..count).into_par_iter().with_max_len(1).for_each(task));
     }
 
     fn lanes(&self, count: usize, task: &(dyn Fn(usize) + Sync)) {
@@ -175,19 +228,27 @@ impl World for Real<'_> {
 
     fn emit(&self, event: EventKind) {
         let now = self.now();
-        self.dispatcher.emit(self.journal, now.wall_ms, now.mono_ms, event);
+        self.dispatcher
+            .emit(self.journal, now.wall_ms, now.mono_ms, event);
     }
 
     fn random(&self) -> u64 {
-        let draw = self.draws.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        self.random.hash_one((draw, self.started.elapsed().as_nanos()))
+        let draw = self
+            .draws
+            .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        self.random
+            .hash_one((draw, self.started.elapsed().as_nanos()))
     }
 }
 
 /// Runs each lane on a thread of its own from the first moment: on a shared pool a waiting worker steals the next lane and runs
 /// it to its end on its own stack.
 pub fn run_lanes(count: usize, task: &(dyn Fn(usize) + Sync)) {
-    match rayon::ThreadPoolBuilder::new().num_threads(count.max(1)).thread_name(|index| format!("lane-{index}")).build() {
+    match rayon::ThreadPoolBuilder::new()
+        .num_threads(count.max(1))
+        .thread_name(|index| format!("lane-{index}"))
+        .build()
+    {
         Ok(pool) if count > 0 => {
             pool.broadcast(|context| task(context.index()));
         }
@@ -209,8 +270,18 @@ fn classify(error: &ureq::Error) -> SendError {
         | Error::ConnectProxyFailed(_)
         | Error::TlsRequired
         | Error::Timeout(Timeout::Resolve | Timeout::Connect) => true,
-        Error::Io(io) => matches!(io.kind(), std::io::ErrorKind::ConnectionRefused | std::io::ErrorKind::AddrNotAvailable),
+        Error::Io(io) => matches!(
+            io.kind(),
+            std::io::ErrorKind::ConnectionRefused | std::io::ErrorKind::AddrNotAvailable
+        ),
         _ => false,
     };
-    SendError { kind: if not_sent { SendErrorKind::NotSent } else { SendErrorKind::Unknown }, text: error.to_string() }
+    SendError {
+        kind: if not_sent {
+            SendErrorKind::NotSent
+        } else {
+            SendErrorKind::Unknown
+        },
+        text: error.to_string(),
+    }
 }

@@ -36,7 +36,14 @@ pub trait Refs: Sync {
     ///
     /// # Errors
     /// When the outcome could not be learnt or the store refuses.
-    fn swap(&self, name: &str, expected: Option<&Oid>, files: &Files, parent: bool, message: &str) -> anyhow::Result<Swap>;
+    fn swap(
+        &self,
+        name: &str,
+        expected: Option<&Oid>,
+        files: &Files,
+        parent: bool,
+        message: &str,
+    ) -> anyhow::Result<Swap>;
 
     /// Removes `name` when it still points to `expected`.
     ///

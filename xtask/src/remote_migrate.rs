@@ -40,9 +40,7 @@ pub fn run(session: &Session<'_>, files: &[MigrationFile], action: Action) -> Re
             CredentialName::TandemAdminToken.variable()
         ));
     };
-    let backend = &session.config.backend;
-    let service = Service::new(session.world, &session.target.service_url)
-        .with_paths(&backend.version, &backend.admin);
+    let service = Service::of(session.world, session.config, session.target);
     let live = Database {
         session,
         service,

@@ -13,7 +13,7 @@ use crate::inputs::Inputs;
 use crate::job::{Baseline, Commands, Job, LaneError};
 use crate::journal::{Process, RunRow};
 use crate::lane::frontend::Accepted;
-use crate::lease::{Holder, Lease, LeaseError};
+use crate::lease::{Holder, Lease, LeaseError, Terms};
 use crate::live::Live;
 use crate::netlify::Netlify;
 use crate::plan::{Asked, Plan, plan};
@@ -113,7 +113,7 @@ pub fn deploy(session: &Session<'_>, options: &Options) -> Ended {
 
 /// Writes the end down and emits the last event.
 pub fn finish(session: &Session<'_>, ended: Ended) -> Ended {
-    let next = next_commands(&ended.verdict, session.target);
+    let next = next_commands(&ended, session.target);
     if let Some(run) = &ended.run {
         let now = session.world.now().wall_ms;
         if let Err(error) =
@@ -388,26 +388,28 @@ pub fn acquire(session: &Session<'_>, options: &Options, run: &RunId) -> Result<
         reason: None,
         nonce: String::new(),
     };
-    let glass = options.break_glass.is_some();
-    let is_dead = |process: &Process| glass || (session.is_dead)(process);
-    Lease::acquire(
-        world,
-        &session.target.name,
-        holder,
-        options.wait_lock,
-        &is_dead,
-    )
-    .map_err(|error| {
-        let text = match &error {
-            LeaseError::Held(_) => error.to_string(),
-            LeaseError::Store(_) => format!("{error}; without a lease nothing is released"),
+    let terms = Terms {
+        wait: options.wait_lock,
+        is_dead: session.is_dead,
+        break_glass: options.break_glass.is_some(),
+    };
+    Lease::acquire(world, &session.target.name, holder, terms).map_err(|error| {
+        let (exit, text) = match &error {
+            LeaseError::Held(_) => (Exit::Refused, error.to_string()),
+            LeaseError::Store(_) => (
+                Exit::Refused,
+                format!("{error}; without a lease nothing is released"),
+            ),
+            LeaseError::Cancelled(cancelled) => {
+                (executor::cancelled_exit(*cancelled), error.to_string())
+            }
         };
         world.emit(EventKind::StepFinished {
             step: Step::Preflight,
             end: StepEnd::Failed,
             detail: text.clone(),
         });
-        end(run, Ended::early(Exit::Refused, text))
+        end(run, Ended::early(exit, text))
     })
 }
 
@@ -487,7 +489,13 @@ pub fn job<'a>(
 }
 
 /// Commands worth typing next, the likeliest first.
-fn next_commands(verdict: &Verdict, target: &Target) -> Vec<String> {
+fn next_commands(ended: &Ended, target: &Target) -> Vec<String> {
+    // A deploy never plans to undo anything.
+    let is_rollback = ended.plan.as_ref().is_some_and(|plan| {
+        plan.steps
+            .iter()
+            .any(|step| matches!(step, Step::UndoFrontend | Step::UndoBackend))
+    });
     let flag = if target.is_local {
         String::new()
     } else if target.is_production {
@@ -495,7 +503,12 @@ fn next_commands(verdict: &Verdict, target: &Target) -> Vec<String> {
     } else {
         format!(" --env {}", target.name)
     };
-    let lines: &[&str] = match verdict.exit {
+    let lines: &[&str] = match ended.verdict.exit {
+        Exit::Degraded | Exit::Unknown | Exit::Interrupted | Exit::Terminated | Exit::Bug
+            if is_rollback =>
+        {
+            &["rollback", "status"]
+        }
         Exit::Done => &["status", "rollback"],
         Exit::FailedUnchanged | Exit::RolledBack => &["history", "deploy"],
         Exit::Degraded | Exit::Unknown | Exit::Interrupted | Exit::Terminated | Exit::Bug => {

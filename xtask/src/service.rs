@@ -2,6 +2,7 @@
 //!
 //! A provider's "live" says that a process runs. Only the address itself can say which commit answers there, and how it is.
 
+use crate::config::{Config, Target};
 use crate::http::{Api, ApiError, excerpt, url};
 use crate::ids::Commit;
 use crate::redact::Secret;
@@ -340,6 +341,12 @@ impl<'a> Service<'a> {
             admin_path: rooted(admin),
             ..self
         }
+    }
+
+    /// The service of an environment, where deploy.toml says that it answers.
+    pub fn of(world: &'a dyn World, config: &Config, target: &Target) -> Self {
+        Self::new(world, &target.service_url)
+            .with_paths(&config.backend.version, &config.backend.admin)
     }
 
     /// The same address, no call lasting beyond `deadline_ms` of the monotonic clock.

@@ -35,9 +35,16 @@ pub struct SourceTree {
 ///
 /// # Errors
 /// When git fails.
-pub fn read(git: &Git, config: &Config, filters: &LaneFilters, source: Source) -> Result<SourceTree> {
+pub fn read(
+    git: &Git,
+    config: &Config,
+    filters: &LaneFilters,
+    source: Source,
+) -> Result<SourceTree> {
     let tree = git.tree(&source.commit)?;
-    if let Some(tracked) = tree.iter().find(|entry| entry.path == ENV_FILE.as_bytes() || entry.path.ends_with(format!("/{ENV_FILE}").as_bytes())) {
+    if let Some(tracked) = tree.iter().find(|entry| {
+        entry.path == ENV_FILE.as_bytes() || entry.path.ends_with(format!("/{ENV_FILE}").as_bytes())
+    }) {
         bail!(
             "git tracks {}, which is for credentials (hint: `git rm --cached` it, add it to .gitignore, and replace every credential that it held)",
             String::from_utf8_lossy(&tracked.path)
@@ -45,7 +52,14 @@ pub fn read(git: &Git, config: &Config, filters: &LaneFilters, source: Source) -
     }
     let manifests = Lane::ALL
         .into_iter()
-        .map(|lane| (lane, Manifest::select(&config.lane_digest(lane), &tree, |path| filters.selects(lane, path))))
+        .map(|lane| {
+            (
+                lane,
+                Manifest::select(&config.lane_digest(lane), &tree, |path| {
+                    filters.selects(lane, path)
+                }),
+            )
+        })
         .collect();
     let unselected = tree
         .iter()
@@ -53,22 +67,49 @@ pub fn read(git: &Git, config: &Config, filters: &LaneFilters, source: Source) -
         .filter(|path| !filters.is_claimed(path))
         .collect();
     let migrations = migrations(git, config, &source.commit, &tree)?;
-    let Source { commit, subject, dirty, versioned } = source;
-    Ok(SourceTree { commit, subject, dirty, versioned, manifests, migrations, unselected, remote_branches: None })
+    let Source {
+        commit,
+        subject,
+        dirty,
+        versioned,
+    } = source;
+    Ok(SourceTree {
+        commit,
+        subject,
+        dirty,
+        versioned,
+        manifests,
+        migrations,
+        unselected,
+        remote_branches: None,
+    })
+}
+
+/// Whether a path below the migrations folder is one: only the folder's own files are, what lies deeper is the engine's source and tests.
+pub fn is_migration(name: &str) -> bool {
+    !name.contains('/') && name.ends_with(".sql") && !name.ends_with(".down.sql")
 }
 
 /// The `*.sql` files of the migrations folder, as the commit has them.
-fn migrations(git: &Git, config: &Config, commit: &Commit, tree: &[TreeEntry]) -> Result<Vec<MigrationFile>> {
-    let Some(folder) = &config.backend.migrations else { return Ok(Vec::new()) };
+fn migrations(
+    git: &Git,
+    config: &Config,
+    commit: &Commit,
+    tree: &[TreeEntry],
+) -> Result<Vec<MigrationFile>> {
+    let Some(folder) = &config.backend.migrations else {
+        return Ok(Vec::new());
+    };
     let prefix = format!("{}/", folder.trim_end_matches('/'));
     let mut files = Vec::new();
     for entry in tree.iter().filter(|entry| entry.mode.starts_with("100")) {
         let path = String::from_utf8_lossy(&entry.path);
-        // Only the folder itself: what lies deeper is the engine's source and tests.
-        let Some(name) = path.strip_prefix(&prefix).filter(|name| !name.contains('/') && name.ends_with(".sql") && !name.ends_with(".down.sql")) else {
+        let Some(name) = path.strip_prefix(&prefix).filter(|name| is_migration(name)) else {
             continue;
         };
-        let text = git.file(commit, &path)?.with_context(|| format!("{path} is in the listing of {commit} and cannot be read"))?;
+        let text = git
+            .file(commit, &path)?
+            .with_context(|| format!("{path} is in the listing of {commit} and cannot be read"))?;
         files.push(MigrationFile::new(name, text));
     }
     Ok(files)

@@ -1,5 +1,8 @@
 //! Runs one configured command as a process group of its own: its output line by line, a time limit, and no orphan left behind.
-#![expect(clippy::disallowed_methods, reason = "this is the owner of long children, their reader threads and their clock")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this is the owner of long children, their reader threads and their clock"
+)]
 
 use crate::world::{Cancelled, Command, RunEnd, RunEvent};
 use anyhow::{Context as _, Result};
@@ -23,7 +26,11 @@ const LINE_BYTES_MAX: u64 = 64 * 1024;
 ///
 /// # Errors
 /// When it cannot be started.
-pub fn supervise(command: &Command, cancelled: &dyn Fn() -> Option<Cancelled>, on: &mut dyn FnMut(RunEvent<'_>)) -> Result<RunEnd> {
+pub fn supervise(
+    command: &Command,
+    cancelled: &dyn Fn() -> Option<Cancelled>,
+    on: &mut dyn FnMut(RunEvent<'_>),
+) -> Result<RunEnd> {
     let mut child = std::process::Command::new("sh")
         .arg("-c")
         .arg(&command.script)
@@ -58,11 +65,16 @@ fn read_lines(stream: impl Read + Send + 'static, lines: Sender<String>) {
         let mut line = Vec::new();
         loop {
             line.clear();
-            match reader.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut line) {
+            match reader
+                .by_ref()
+                .take(LINE_BYTES_MAX)
+                .read_until(b'\n', &mut line)
+            {
                 Ok(0) | Err(_) => return,
                 Ok(_) => {}
             }
-            let is_whole = line.last() == Some(&b'\n') || u64::try_from(line.len()).is_ok_and(|length| length < LINE_BYTES_MAX);
+            let is_whole = line.last() == Some(&b'\n')
+                || u64::try_from(line.len()).is_ok_and(|length| length < LINE_BYTES_MAX);
             if !is_whole {
                 cut_at_blank(&mut line);
                 if reader.skip_until(b'\n').is_err() {
@@ -70,7 +82,10 @@ fn read_lines(stream: impl Read + Send + 'static, lines: Sender<String>) {
                 }
             }
             let text = String::from_utf8_lossy(&line);
-            if lines.send(text.trim_end_matches(['\n', '\r']).to_owned()).is_err() {
+            if lines
+                .send(text.trim_end_matches(['\n', '\r']).to_owned())
+                .is_err()
+            {
                 return;
             }
         }
@@ -103,7 +118,10 @@ fn watch(
             Err(RecvTimeoutError::Disconnected) => std::thread::sleep(Duration::from_millis(2)),
         }
         if let Some(status) = child.try_wait().context("wait for the command")? {
-            let own = status.code().map_or_else(|| RunEnd::Killed(status.signal().unwrap_or(0)), RunEnd::Exited);
+            let own = status.code().map_or_else(
+                || RunEnd::Killed(status.signal().unwrap_or(0)),
+                RunEnd::Exited,
+            );
             return Ok(stopping.map_or(own, |(end, _)| end));
         }
         if ticked.elapsed() >= TICK {
@@ -112,7 +130,9 @@ fn watch(
         }
         match &stopping {
             None if cancelled().is_some() => stopping = Some((RunEnd::Cancelled, stop(child))),
-            None if started.elapsed() >= timeout => stopping = Some((RunEnd::TimedOut, stop(child))),
+            None if started.elapsed() >= timeout => {
+                stopping = Some((RunEnd::TimedOut, stop(child)));
+            }
             Some((_, kill_at)) if Instant::now() >= *kill_at => signal_group(child, Signal::KILL),
             _ => {}
         }
@@ -158,22 +178,37 @@ mod tests {
     fn lines_and_exit_code_arrive() {
         let (end, mut lines) = run("echo out; echo err >&2; exit 3", Duration::from_secs(60));
         lines.sort();
-        assert_eq!((end, lines), (RunEnd::Exited(3), vec!["err".to_owned(), "out".to_owned()]));
+        assert_eq!(
+            (end, lines),
+            (RunEnd::Exited(3), vec!["err".to_owned(), "out".to_owned()])
+        );
     }
 
     #[test]
     fn a_child_that_ignores_sigterm_and_has_children_is_ended() {
-        let (end, lines) = run("trap '' TERM; sleep 300 & echo $!; wait; wait", Duration::from_millis(200));
+        let (end, lines) = run(
+            "trap '' TERM; sleep 300 & echo $!; wait; wait",
+            Duration::from_millis(200),
+        );
         assert_eq!(end, RunEnd::TimedOut);
         let grandchild = lines.first().unwrap().parse::<i32>().unwrap();
         let stat = std::fs::read_to_string(format!("/proc/{grandchild}/stat")).unwrap_or_default();
-        assert!(stat.is_empty() || stat.contains(") Z"), "still runs: {stat}");
+        assert!(
+            stat.is_empty() || stat.contains(") Z"),
+            "still runs: {stat}"
+        );
     }
 
     #[test]
     fn an_endless_line_is_cut_between_words() {
-        let (_, lines) = run("printf 'first '; head -c 70000 /dev/zero | tr '\\0' x; echo; echo next", Duration::from_secs(60));
-        assert_eq!(lines, ["first [the rest of this line was too long]", "next"]);
+        let (_, lines) = run(
+            "printf 'first '; head -c 70000 /dev/zero | tr '\\0' x; echo; echo next",
+            Duration::from_secs(60),
+        );
+        assert_eq!(
+            lines,
+            ["first [the rest of this line was too long]", "next"]
+        );
     }
 
     #[test]

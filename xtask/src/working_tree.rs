@@ -44,7 +44,11 @@ impl WorkingTree<'_> {
 
     /// What the site says of itself. It depends on the run alone, so that a resumed run makes the same bytes.
     fn release_file(&self) -> Vec<u8> {
-        let run = self.run.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let run = self
+            .run
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         let release = run.map_or_else(|| self.commit.to_string(), |run| run.0);
         let text = serde_json::json!({ "release": release, "commit": self.commit, "project": self.config.project });
         format!("{text:#}\n").into_bytes()
@@ -54,11 +58,21 @@ impl WorkingTree<'_> {
     fn paths(&self) -> Result<Vec<String>> {
         let dir = self.publish_dir();
         if !dir.is_dir() {
-            bail!("the publish folder {} does not exist (hint: `frontend.publish` in deploy.toml names it; is there a build that should have made it?)", dir.display());
+            bail!(
+                "the publish folder {} does not exist (hint: `frontend.publish` in deploy.toml names it; is there a build that should have made it?)",
+                dir.display()
+            );
         }
         let real_dir = fs_err::canonicalize(&dir)?;
-        let exclude: Vec<glob::Pattern> =
-            self.config.frontend.exclude.iter().map(|text| glob::Pattern::new(text).with_context(|| format!("frontend.exclude holds '{text}'"))).collect::<Result<_>>()?;
+        let exclude: Vec<glob::Pattern> = self
+            .config
+            .frontend
+            .exclude
+            .iter()
+            .map(|text| {
+                glob::Pattern::new(text).with_context(|| format!("frontend.exclude holds '{text}'"))
+            })
+            .collect::<Result<_>>()?;
         let pattern = format!("{}/**/*", glob::Pattern::escape(&dir.to_string_lossy()));
         let mut paths = Vec::new();
         for found in glob::glob(&pattern)? {
@@ -67,16 +81,30 @@ impl WorkingTree<'_> {
                 continue;
             }
             let relative = found.strip_prefix(&dir)?;
-            let Some(path) = relative.to_str() else { bail!("{} has a name that is not UTF-8: it cannot be published", found.display()) };
+            let Some(path) = relative.to_str() else {
+                bail!(
+                    "{} has a name that is not UTF-8: it cannot be published",
+                    found.display()
+                )
+            };
             if is_hidden(path) || exclude.iter().any(|pattern| pattern.matches(path)) {
                 continue;
             }
-            if let Some(odd) = path.chars().find(|odd| matches!(odd, '#' | '?') || odd.is_control()) {
-                bail!("{path:?} has {odd:?} in its name: the provider refuses such files (hint: rename it, or list it in frontend.exclude)");
+            if let Some(odd) = path
+                .chars()
+                .find(|odd| matches!(odd, '#' | '?') || odd.is_control())
+            {
+                bail!(
+                    "{path:?} has {odd:?} in its name: the provider refuses such files (hint: rename it, or list it in frontend.exclude)"
+                );
             }
-            let real = fs_err::canonicalize(&found).with_context(|| format!("{path} is a symbolic link to nothing"))?;
+            let real = fs_err::canonicalize(&found)
+                .with_context(|| format!("{path} is a symbolic link to nothing"))?;
             if !real.starts_with(&real_dir) {
-                bail!("{path} is a symbolic link out of the publish folder, to {}", real.display());
+                bail!(
+                    "{path} is a symbolic link out of the publish folder, to {}",
+                    real.display()
+                );
             }
             paths.push(path.to_owned());
         }
@@ -93,26 +121,38 @@ impl WorkingTree<'_> {
             return Ok(bytes);
         }
         let text = String::from_utf8(bytes).with_context(|| format!("{path} is not UTF-8"))?;
-        Ok(text.replace(SERVICE_URL_MARK, &self.target.service_url).into_bytes())
+        Ok(text
+            .replace(SERVICE_URL_MARK, &self.target.service_url)
+            .into_bytes())
     }
 }
 
 /// Dot files stay home, as with the provider's own tool, except those that the web has a place for.
 fn is_hidden(path: &str) -> bool {
-    path.split('/').any(|part| part == "__MACOSX" || (part.starts_with('.') && part != ".well-known"))
+    path.split('/')
+        .any(|part| part == "__MACOSX" || (part.starts_with('.') && part != ".well-known"))
 }
 
 fn check_folders(paths: &[String]) -> Result<()> {
     let mut folders: BTreeMap<&str, usize> = BTreeMap::new();
     let mut folded: BTreeMap<String, &str> = BTreeMap::new();
     for path in paths {
-        *folders.entry(path.rsplit_once('/').map_or("", |(folder, _)| folder)).or_default() += 1;
+        *folders
+            .entry(path.rsplit_once('/').map_or("", |(folder, _)| folder))
+            .or_default() += 1;
         if let Some(other) = folded.insert(path.to_lowercase(), path) {
-            bail!("{other} and {path} differ in case only: on the web one of them would hide the other");
+            bail!(
+                "{other} and {path} differ in case only: on the web one of them would hide the other"
+            );
         }
     }
-    match folders.into_iter().find(|(_, count)| *count > FILES_PER_FOLDER_MAX) {
-        Some((folder, count)) => bail!("the folder '{folder}' holds {count} files, the provider takes {FILES_PER_FOLDER_MAX}"),
+    match folders
+        .into_iter()
+        .find(|(_, count)| *count > FILES_PER_FOLDER_MAX)
+    {
+        Some((folder, count)) => bail!(
+            "the folder '{folder}' holds {count} files, the provider takes {FILES_PER_FOLDER_MAX}"
+        ),
         None => Ok(()),
     }
 }
@@ -122,16 +162,25 @@ impl Inputs for WorkingTree<'_> {
         let mut paths = self.paths()?;
         paths.retain(|path| path != RELEASE_FILE);
         paths.push(RELEASE_FILE.to_owned());
-        let slots: Vec<Mutex<Option<Result<SiteFile>>>> = paths.iter().map(|_| Mutex::new(None)).collect();
+        let slots: Vec<Mutex<Option<Result<SiteFile>>>> =
+            paths.iter().map(|_| Mutex::new(None)).collect();
         world.each(paths.len(), &|index| {
             if let (Some(path), Some(slot)) = (paths.get(index), slots.get(index)) {
-                let file = self.content(path).map(|bytes| SiteFile { path: path.clone(), sha1: hex(&Sha1::digest(&bytes)), size: bytes.len() as u64 });
+                let file = self.content(path).map(|bytes| SiteFile {
+                    path: path.clone(),
+                    sha1: hex(&Sha1::digest(&bytes)),
+                    size: bytes.len() as u64,
+                });
                 *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(file);
             }
         });
         slots
             .into_iter()
-            .map(|slot| slot.into_inner().unwrap_or_else(PoisonError::into_inner).context("a file of the site was not read")?)
+            .map(|slot| {
+                slot.into_inner()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .context("a file of the site was not read")?
+            })
             .collect()
     }
 
@@ -182,7 +231,12 @@ pub fn rehearse(files: &[MigrationFile], live: Option<&AdminState>) -> Result<Re
                     .definitions
                     .iter()
                     .filter_map(|found| {
-                        Some(migrate::Definition { kind: found.kind.clone(), name: found.name.clone(), table: found.table.clone(), sql: found.sql.clone()? })
+                        Some(migrate::Definition {
+                            kind: found.kind.clone(),
+                            name: found.name.clone(),
+                            table: found.table.clone(),
+                            sql: found.sql.clone()?,
+                        })
                     })
                     .collect(),
             };
@@ -191,7 +245,11 @@ pub fn rehearse(files: &[MigrationFile], live: Option<&AdminState>) -> Result<Re
         None => migrator.rehearse()?,
     };
     let applied: Vec<String> = report.files.iter().map(|file| file.name.clone()).collect();
-    let base = if live.is_some() { "a copy of the live schema" } else { "an empty database" };
+    let base = if live.is_some() {
+        "a copy of the live schema"
+    } else {
+        "an empty database"
+    };
     let summary = match applied.len() {
         0 => format!("nothing is pending on {base}"),
         count => format!("{count} file(s) ran on {base} in {} ms", report.duration_ms),

@@ -37,11 +37,20 @@ pub struct Limits {
 
 impl Limits {
     /// For calls to a provider's API: 30 s in all (a slow drip must not hold a lane) and 8 MiB.
-    pub const API: Self = Self { timeout: Duration::from_secs(30), body_bytes: 8 << 20 };
+    pub const API: Self = Self {
+        timeout: Duration::from_secs(30),
+        body_bytes: 8 << 20,
+    };
     /// For one health probe: 5 s, as Render judges its own.
-    pub const PROBE: Self = Self { timeout: Duration::from_secs(5), body_bytes: 1 << 20 };
+    pub const PROBE: Self = Self {
+        timeout: Duration::from_secs(5),
+        body_bytes: 1 << 20,
+    };
     /// For one file upload.
-    pub const UPLOAD: Self = Self { timeout: Duration::from_secs(300), body_bytes: 1 << 20 };
+    pub const UPLOAD: Self = Self {
+        timeout: Duration::from_secs(300),
+        body_bytes: 1 << 20,
+    };
 }
 
 /// Why no answer came, and what that means for the request.

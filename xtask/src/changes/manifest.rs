@@ -69,9 +69,20 @@ impl Manifest {
         let files = tree
             .iter()
             .filter(|entry| select(&String::from_utf8_lossy(&entry.path)))
-            .map(|entry| (entry.path.clone(), Entry { mode: entry.mode.clone(), oid: entry.oid.clone() }))
+            .map(|entry| {
+                (
+                    entry.path.clone(),
+                    Entry {
+                        mode: entry.mode.clone(),
+                        oid: entry.oid.clone(),
+                    },
+                )
+            })
             .collect();
-        Self { config: config.to_owned(), files }
+        Self {
+            config: config.to_owned(),
+            files,
+        }
     }
 
     /// The form that is kept in the live record: a header line, then `mode oid<TAB>path<NUL>` for each file.
@@ -95,18 +106,36 @@ impl Manifest {
     pub fn decode(bytes: &[u8]) -> Result<Self> {
         let mut parts = bytes.splitn(3, |byte| *byte == b'\n');
         let (magic, config, rest) = (parts.next(), parts.next(), parts.next());
-        let (Some(magic), Some(config), Some(rest)) = (magic, config, rest) else { bail!("the manifest is cut off") };
+        let (Some(magic), Some(config), Some(rest)) = (magic, config, rest) else {
+            bail!("the manifest is cut off")
+        };
         if magic != MAGIC.as_bytes() {
-            bail!("the manifest begins with '{}', not '{MAGIC}'", String::from_utf8_lossy(magic));
+            bail!(
+                "the manifest begins with '{}', not '{MAGIC}'",
+                String::from_utf8_lossy(magic)
+            );
         }
-        let config = String::from_utf8_lossy(config).trim_start_matches("config ").to_owned();
+        let config = String::from_utf8_lossy(config)
+            .trim_start_matches("config ")
+            .to_owned();
         let mut files = BTreeMap::new();
-        for record in rest.split(|byte| *byte == 0).filter(|record| !record.is_empty()) {
+        for record in rest
+            .split(|byte| *byte == 0)
+            .filter(|record| !record.is_empty())
+        {
             let mut fields = record.splitn(2, |byte| *byte == b'\t');
             let (head, path) = (fields.next().unwrap_or_default(), fields.next());
             let head = String::from_utf8_lossy(head);
-            let (Some((mode, oid)), Some(path)) = (head.split_once(' '), path) else { bail!("the manifest holds a broken entry") };
-            files.insert(path.to_vec(), Entry { mode: mode.to_owned(), oid: Oid::from(oid) });
+            let (Some((mode, oid)), Some(path)) = (head.split_once(' '), path) else {
+                bail!("the manifest holds a broken entry")
+            };
+            files.insert(
+                path.to_vec(),
+                Entry {
+                    mode: mode.to_owned(),
+                    oid: Oid::from(oid),
+                },
+            );
         }
         Ok(Self { config, files })
     }
@@ -126,10 +155,20 @@ impl Manifest {
                 Some(old) if kind(&old.mode) != kind(&entry.mode) => Status::TypeChanged,
                 Some(_) => Status::Modified,
             };
-            changes.push(Change { path: String::from_utf8_lossy(path).into_owned(), status });
+            changes.push(Change {
+                path: String::from_utf8_lossy(path).into_owned(),
+                status,
+            });
         }
-        for path in live.files.keys().filter(|path| !self.files.contains_key(*path)) {
-            changes.push(Change { path: String::from_utf8_lossy(path).into_owned(), status: Status::Deleted });
+        for path in live
+            .files
+            .keys()
+            .filter(|path| !self.files.contains_key(*path))
+        {
+            changes.push(Change {
+                path: String::from_utf8_lossy(path).into_owned(),
+                status: Status::Deleted,
+            });
         }
         changes.sort_by(|a, b| a.path.cmp(&b.path));
         changes
@@ -144,10 +183,12 @@ fn kind(mode: &str) -> &str {
 /// Lower-case hexadecimal.
 pub fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _infallible = write!(text, "{byte:02x}");
-        text
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            let _infallible = write!(text, "{byte:02x}");
+            text
+        })
 }
 
 #[cfg(test)]
@@ -157,7 +198,11 @@ mod tests {
     fn manifest(files: &[(&str, &str, &str)]) -> Manifest {
         let tree: Vec<TreeEntry> = files
             .iter()
-            .map(|(path, mode, oid)| TreeEntry { mode: (*mode).to_owned(), oid: Oid::from(*oid), path: path.as_bytes().to_vec() })
+            .map(|(path, mode, oid)| TreeEntry {
+                mode: (*mode).to_owned(),
+                oid: Oid::from(*oid),
+                path: path.as_bytes().to_vec(),
+            })
             .collect();
         Manifest::select("c0ffee", &tree, |_| true)
     }
@@ -165,18 +210,52 @@ mod tests {
     #[test]
     fn the_encoded_form_reads_back_with_odd_names() {
         let mut odd = manifest(&[("a b", "100644", "1"), ("new\nline\ttab", "100755", "2")]);
-        odd.files.insert(b"\xff\xfe".to_vec(), Entry { mode: "120000".to_owned(), oid: Oid::from("3") });
+        odd.files.insert(
+            b"\xff\xfe".to_vec(),
+            Entry {
+                mode: "120000".to_owned(),
+                oid: Oid::from("3"),
+            },
+        );
         assert_eq!(Manifest::decode(&odd.encode()).unwrap(), odd);
         assert!(Manifest::decode(b"something else").is_err());
     }
 
     #[test]
     fn every_kind_of_difference_is_told() {
-        let live = manifest(&[("same", "100644", "1"), ("edited", "100644", "2"), ("gone", "100644", "3"), ("link", "100644", "4"), ("exec", "100644", "5")]);
-        let ours = manifest(&[("same", "100644", "1"), ("edited", "100644", "9"), ("new", "100644", "3"), ("link", "120000", "4"), ("exec", "100755", "5")]);
-        let told: Vec<_> = ours.changes_from(&live).into_iter().map(|change| (change.path, change.status.word())).collect();
-        let told: Vec<(&str, &str)> = told.iter().map(|(path, word)| (path.as_str(), *word)).collect();
-        assert_eq!(told, [("edited", "modified"), ("exec", "modified"), ("gone", "deleted"), ("link", "type-changed"), ("new", "added")]);
+        let live = manifest(&[
+            ("same", "100644", "1"),
+            ("edited", "100644", "2"),
+            ("gone", "100644", "3"),
+            ("link", "100644", "4"),
+            ("exec", "100644", "5"),
+        ]);
+        let ours = manifest(&[
+            ("same", "100644", "1"),
+            ("edited", "100644", "9"),
+            ("new", "100644", "3"),
+            ("link", "120000", "4"),
+            ("exec", "100755", "5"),
+        ]);
+        let told: Vec<_> = ours
+            .changes_from(&live)
+            .into_iter()
+            .map(|change| (change.path, change.status.word()))
+            .collect();
+        let told: Vec<(&str, &str)> = told
+            .iter()
+            .map(|(path, word)| (path.as_str(), *word))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("edited", "modified"),
+                ("exec", "modified"),
+                ("gone", "deleted"),
+                ("link", "type-changed"),
+                ("new", "added")
+            ]
+        );
         assert!(ours.changes_from(&ours).is_empty());
     }
 }

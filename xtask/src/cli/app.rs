@@ -37,17 +37,27 @@ pub struct Failure {
 impl Failure {
     /// A failure with the command line, the configuration, or something that is named wrongly.
     pub fn usage(text: impl Into<String>) -> Self {
-        Self { exit: Exit::Usage, text: text.into() }
+        Self {
+            exit: Exit::Usage,
+            text: text.into(),
+        }
     }
 
     /// A refusal before anything changed.
     pub fn refused(text: impl Into<String>) -> Self {
-        Self { exit: Exit::Refused, text: text.into() }
+        Self {
+            exit: Exit::Refused,
+            text: text.into(),
+        }
     }
 
     /// The text as it is shown.
     pub fn render(&self, color: bool) -> String {
-        let label = if color { "\u{1b}[1;31merror\u{1b}[0m" } else { "error" };
+        let label = if color {
+            "\u{1b}[1;31merror\u{1b}[0m"
+        } else {
+            "error"
+        };
         format!("{label}: {}", self.text)
     }
 }
@@ -96,7 +106,9 @@ impl Connected {
     /// # Errors
     /// When it is missing all the same.
     pub fn secret(&self, name: CredentialName) -> Result<&Secret, Failure> {
-        self.credentials.get(name).ok_or_else(|| Failure::refused(format!("{name} is missing")))
+        self.credentials
+            .get(name)
+            .ok_or_else(|| Failure::refused(format!("{name} is missing")))
     }
 }
 
@@ -107,35 +119,70 @@ impl App<'_> {
     /// When there is none, or its configuration is wrong.
     pub fn project(&self) -> Result<Project, Failure> {
         let path = self.config_path()?;
-        let text = fs_err::read_to_string(&path).map_err(|error| Failure::usage(error.to_string()))?;
+        let text =
+            fs_err::read_to_string(&path).map_err(|error| Failure::usage(error.to_string()))?;
         let shown = path.strip_prefix(&self.environ.cwd).unwrap_or(&path);
-        let config = Config::load(shown, &text).map_err(|error| Failure::usage(error.to_string()))?;
-        let filters = LaneFilters::compile(&config).map_err(|error| Failure::usage(format!("{error:#}")))?;
-        let root = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(&self.environ.cwd).to_owned();
-        let state_dir = self.environ.var("TANDEM_STATE_DIR").map_or_else(|| root.join(".tandem"), |dir| self.environ.cwd.join(dir));
+        let config =
+            Config::load(shown, &text).map_err(|error| Failure::usage(error.to_string()))?;
+        let filters =
+            LaneFilters::compile(&config).map_err(|error| Failure::usage(format!("{error:#}")))?;
+        let root = path
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty())
+            .unwrap_or(&self.environ.cwd)
+            .to_owned();
+        let state_dir = self
+            .environ
+            .var("TANDEM_STATE_DIR")
+            .map_or_else(|| root.join(".tandem"), |dir| self.environ.cwd.join(dir));
         prepare_state_dir(&state_dir)?;
         let git = self.open_git(&root, &state_dir)?;
-        Ok(Project { root, config, filters, state_dir, git })
+        Ok(Project {
+            root,
+            config,
+            filters,
+            state_dir,
+            git,
+        })
     }
 
     /// Opens git without our credentials in its environment, except what the origin asks for.
     fn open_git(&self, root: &Path, state_dir: &Path) -> Result<Git, Failure> {
         // A credential helper that a workflow configures reads this one.
         let github = CredentialName::GithubToken.variable();
-        let withheld: Vec<String> = self.environ.vars.keys().filter(|name| is_withheld(name) && *name != github).cloned().collect();
+        let withheld: Vec<String> = self
+            .environ
+            .vars
+            .keys()
+            .filter(|name| is_withheld(name) && *name != github)
+            .cloned()
+            .collect();
         let mut git = Git::open(root, state_dir, &withheld)?;
         // Whoever configured git's authentication by the environment meant that one to be used.
         if self.environ.var("GIT_CONFIG_COUNT").is_some() || !git.is_versioned() {
             return Ok(git);
         }
         let credentials = Credentials::load(self.environ, root).unwrap_or_default();
-        let (Some(token), Ok(url)) = (credentials.get(CredentialName::GithubToken), git.remote_url(ORIGIN)) else { return Ok(git) };
-        let server = self.environ.var("GITHUB_SERVER_URL").unwrap_or("https://github.com").trim_end_matches('/');
+        let (Some(token), Ok(url)) = (
+            credentials.get(CredentialName::GithubToken),
+            git.remote_url(ORIGIN),
+        ) else {
+            return Ok(git);
+        };
+        let server = self
+            .environ
+            .var("GITHUB_SERVER_URL")
+            .unwrap_or("https://github.com")
+            .trim_end_matches('/');
         if url.starts_with(&format!("{server}/")) {
-            let basic = base64::engine::general_purpose::STANDARD.encode(format!("x-access-token:{}", token.expose()));
+            let basic = base64::engine::general_purpose::STANDARD
+                .encode(format!("x-access-token:{}", token.expose()));
             self.console.register(github, token.expose());
             self.console.register("GITHUB_TOKEN_HEADER", &basic);
-            git.authenticate(format!("http.{server}/.extraheader"), format!("AUTHORIZATION: basic {basic}"));
+            git.authenticate(
+                format!("http.{server}/.extraheader"),
+                format!("AUTHORIZATION: basic {basic}"),
+            );
         }
         Ok(git)
     }
@@ -144,7 +191,12 @@ impl App<'_> {
         if let Some(path) = &self.globals.config {
             return Ok(self.environ.cwd.join(path));
         }
-        let found = self.environ.cwd.ancestors().map(|folder| folder.join(CONFIG_FILE)).find(|path| path.is_file());
+        let found = self
+            .environ
+            .cwd
+            .ancestors()
+            .map(|folder| folder.join(CONFIG_FILE))
+            .find(|path| path.is_file());
         found.ok_or_else(|| {
             Failure::usage(format!("there is no {CONFIG_FILE} in {} or above it (hint: --config FILE names another one)", self.environ.cwd.display()))
         })
@@ -155,15 +207,22 @@ impl App<'_> {
     /// # Errors
     /// When the flags contradict each other.
     pub fn environment(&self, place: Where) -> Result<EnvironmentName, Failure> {
-        environment_name(self.globals.env.as_deref(), place.prod, self.environ).map_err(|error| Failure::usage(error.to_string()))
+        environment_name(self.globals.env.as_deref(), place.prod, self.environ)
+            .map_err(|error| Failure::usage(error.to_string()))
     }
 
     /// Resolves the environment and its credentials. For `local` the cloud must run already.
     ///
     /// # Errors
     /// When something is missing: everything of that at once.
-    pub fn connect(&self, project: &Project, name: &EnvironmentName, cloud: Option<&Running>) -> Result<Connected, Failure> {
-        let mut credentials = Credentials::load(self.environ, &project.root).map_err(|error| Failure::refused(error.to_string()))?;
+    pub fn connect(
+        &self,
+        project: &Project,
+        name: &EnvironmentName,
+        cloud: Option<&Running>,
+    ) -> Result<Connected, Failure> {
+        let mut credentials = Credentials::load(self.environ, &project.root)
+            .map_err(|error| Failure::refused(error.to_string()))?;
         for warning in credentials.warnings() {
             self.console.err(&format!("warning: {warning}"));
         }
@@ -175,16 +234,23 @@ impl App<'_> {
         if let Some(place) = &place {
             self.warn_of_overrides(place);
         }
-        let target = Target::resolve(&project.config, name, self.environ, place.as_ref()).map_err(|error| Failure::usage(error.to_string()))?;
+        let target = Target::resolve(&project.config, name, self.environ, place.as_ref())
+            .map_err(|error| Failure::usage(error.to_string()))?;
         for (name, secret) in credentials.secrets() {
             self.console.register(name.variable(), secret.expose());
         }
         if !is_local || place.is_some() {
             credentials
-                .require(&[CredentialName::NetlifyAuthToken, CredentialName::RenderApiKey])
+                .require(&[
+                    CredentialName::NetlifyAuthToken,
+                    CredentialName::RenderApiKey,
+                ])
                 .map_err(|error| Failure::refused(error.to_string()))?;
         }
-        Ok(Connected { target, credentials })
+        Ok(Connected {
+            target,
+            credentials,
+        })
     }
 
     /// Variables meant for another environment also override `local`: better said than wondered about.
@@ -197,7 +263,15 @@ impl App<'_> {
             ("SITE_URL", &cloud.site_url),
             ("SERVICE_URL", &cloud.service_url),
         ];
-        let foreign: Vec<&str> = own.iter().filter(|(name, value)| self.environ.var(name).is_some_and(|set| set != value.as_str())).map(|(name, _)| *name).collect();
+        let foreign: Vec<&str> = own
+            .iter()
+            .filter(|(name, value)| {
+                self.environ
+                    .var(name)
+                    .is_some_and(|set| set != value.as_str())
+            })
+            .map(|(name, _)| *name)
+            .collect();
         if !foreign.is_empty() {
             self.console.err(&format!("warning: {} of this shell override the local cloud's own (hint: unset them, or name the environment they are for)", foreign.join(", ")));
         }
@@ -208,13 +282,22 @@ impl App<'_> {
     /// # Errors
     /// When it cannot be started.
     pub fn ensure_cloud(&self, project: &Project, port: Option<u16>) -> Result<Running, Failure> {
-        local_cloud::ensure(project, port).map_err(|error| Failure::refused(format!("the local cloud could not be started: {error:#}")))
+        local_cloud::ensure(project, port).map_err(|error| {
+            Failure::refused(format!("the local cloud could not be started: {error:#}"))
+        })
     }
 
     /// Where an environment's refs are.
     pub fn refs<'g>(&self, project: &'g Project, name: &EnvironmentName) -> GitRefs<'g> {
-        let place = if name.as_str() == LOCAL { Place::Private } else { Place::Remote(ORIGIN.to_owned()) };
-        GitRefs { git: &project.git, place }
+        let place = if name.as_str() == LOCAL {
+            Place::Private
+        } else {
+            Place::Remote(ORIGIN.to_owned())
+        };
+        GitRefs {
+            git: &project.git,
+            place,
+        }
     }
 
     /// The journal of this machine.
@@ -232,13 +315,25 @@ impl App<'_> {
         let sinks: Vec<Box<dyn Sink>> = if self.globals.quiet {
             Vec::new()
         } else {
-            let terminal = self.environ.stderr_is_terminal && self.environ.var("TERM") != Some("dumb") && self.environ.var("CI").is_none();
+            let terminal = self.environ.stderr_is_terminal
+                && self.environ.var("TERM") != Some("dumb")
+                && self.environ.var("CI").is_none();
             match self.globals.log {
-                Log::Auto if terminal => vec![sink::tty::terminal(self.console.clone(), self.globals.verbose)],
-                Log::Terminal => vec![sink::tty::terminal(self.console.clone(), self.globals.verbose)],
+                Log::Auto if terminal => vec![sink::tty::terminal(
+                    self.console.clone(),
+                    self.globals.verbose,
+                )],
+                Log::Terminal => vec![sink::tty::terminal(
+                    self.console.clone(),
+                    self.globals.verbose,
+                )],
                 Log::Auto | Log::Ci => {
                     let github = self.environ.var("GITHUB_ACTIONS").is_some();
-                    vec![sink::log::ci_log(self.console.clone(), self.globals.verbose, github)]
+                    vec![sink::log::ci_log(
+                        self.console.clone(),
+                        self.globals.verbose,
+                        github,
+                    )]
                 }
                 Log::Ndjson => vec![sink::json::ndjson(self.console.clone())],
             }
@@ -248,17 +343,29 @@ impl App<'_> {
 
     /// How configured commands run: in the root, with the caller's environment less every credential.
     pub fn commands(&self, root: &Path) -> Commands {
-        Commands { root: root.to_owned(), env: child_vars(self.environ) }
+        Commands {
+            root: root.to_owned(),
+            env: child_vars(self.environ),
+        }
     }
 
     /// Who or what runs this: a CI run's address, or a user's name.
     pub fn by(&self) -> String {
         let var = |name| self.environ.var(name);
-        if let (Some(server), Some(repository), Some(run)) = (var("GITHUB_SERVER_URL"), var("GITHUB_REPOSITORY"), var("GITHUB_RUN_ID")) {
-            let actor = var("GITHUB_ACTOR").map(|actor| format!(" by {actor}")).unwrap_or_default();
+        if let (Some(server), Some(repository), Some(run)) = (
+            var("GITHUB_SERVER_URL"),
+            var("GITHUB_REPOSITORY"),
+            var("GITHUB_RUN_ID"),
+        ) {
+            let actor = var("GITHUB_ACTOR")
+                .map(|actor| format!(" by {actor}"))
+                .unwrap_or_default();
             return format!("{server}/{repository}/actions/runs/{run}{actor}");
         }
-        var("USER").or_else(|| var("LOGNAME")).unwrap_or("unknown").to_owned()
+        var("USER")
+            .or_else(|| var("LOGNAME"))
+            .unwrap_or("unknown")
+            .to_owned()
     }
 }
 

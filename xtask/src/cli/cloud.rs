@@ -62,21 +62,35 @@ pub fn run(app: &App<'_>, args: &CloudArgs) -> Result<u8, Failure> {
     }
     let project = app.project()?;
     match &args.action {
-        Action::Up { port } => app.console.out(&places(&app.ensure_cloud(&project, *port)?)),
+        Action::Up { port } => app
+            .console
+            .out(&places(&app.ensure_cloud(&project, *port)?)),
         Action::Down => {
             let was_up = daemon::stop(&local_cloud::state_dir(&project))?;
-            app.console.out(if was_up { "the local cloud is stopped" } else { "the local cloud was not running" });
+            app.console.out(if was_up {
+                "the local cloud is stopped"
+            } else {
+                "the local cloud was not running"
+            });
         }
-        Action::Status { json } => return status(app, local_cloud::find(&project)?.as_ref(), *json),
+        Action::Status { json } => {
+            return status(app, local_cloud::find(&project)?.as_ref(), *json);
+        }
         Action::Logs { lines } => app.console.out(&local_cloud::logs(&project, *lines)?),
-        Action::Env { port } => app.console.out(&exports(&app.ensure_cloud(&project, *port)?)),
+        Action::Env { port } => app
+            .console
+            .out(&exports(&app.ensure_cloud(&project, *port)?)),
         Action::Serve { .. } => {}
     }
     Ok(Exit::Done.code())
 }
 
 fn status(app: &App<'_>, running: Option<&Running>, json: bool) -> Result<u8, Failure> {
-    let exit = if running.is_some() { Exit::Done } else { Exit::Refused };
+    let exit = if running.is_some() {
+        Exit::Done
+    } else {
+        Exit::Refused
+    };
     if json {
         let document = serde_json::json!({
             "running": running.is_some(),
@@ -87,7 +101,10 @@ fn status(app: &App<'_>, running: Option<&Running>, json: bool) -> Result<u8, Fa
         });
         app.console.out(&format!("{document:#}"));
     } else {
-        app.console.out(&running.map_or_else(|| "the local cloud is not running (hint: `cargo xtask cloud up` starts it)".to_owned(), places));
+        app.console.out(&running.map_or_else(
+            || "the local cloud is not running (hint: `cargo xtask cloud up` starts it)".to_owned(),
+            places,
+        ));
     }
     Ok(exit.code())
 }
@@ -113,5 +130,7 @@ fn exports(running: &Running) -> String {
         ("SITE_URL", running.site_url.clone()),
         ("SERVICE_URL", running.service_url.clone()),
     ];
-    pairs.map(|(name, value)| format!("export {name}='{value}'\n")).concat()
+    pairs
+        .map(|(name, value)| format!("export {name}='{value}'\n"))
+        .concat()
 }

@@ -1,7 +1,7 @@
 //! `cargo xtask deploy`.
 
-use super::app::{App, Connected, Failure, Project};
 use super::Where;
+use super::app::{App, Connected, Failure, Project};
 use crate::config::LOCAL;
 use crate::credentials::CredentialName;
 use crate::exit::Exit;
@@ -69,8 +69,14 @@ pub struct DeployArgs {
 impl DeployArgs {
     fn options(&self) -> Options {
         Options {
-            asked: Asked { only: self.only.clone(), force: self.force },
-            accepted: Accepted { shrink: self.allow_shrink, no_index: self.allow_no_index },
+            asked: Asked {
+                only: self.only.clone(),
+                force: self.force,
+            },
+            accepted: Accepted {
+                shrink: self.allow_shrink,
+                no_index: self.allow_no_index,
+            },
             wait_lock: Duration::from_secs(self.wait_lock.unwrap_or(0)),
             break_glass: self.break_glass.clone(),
             resume: self.resume,
@@ -87,33 +93,50 @@ pub fn run(app: &App<'_>, args: &DeployArgs) -> Result<u8, Failure> {
     let project = app.project()?;
     let name = app.environment(args.place)?;
     let cancel = CancelFlag::default();
-    let cloud = if name.as_str() == LOCAL { Some(app.ensure_cloud(&project, None)?) } else { None };
+    let cloud = if name.as_str() == LOCAL {
+        Some(app.ensure_cloud(&project, None)?)
+    } else {
+        None
+    };
     let connected = app.connect(&project, &name, cloud.as_ref())?;
     let source = read_source(app, &project, &name)?;
-    with_session(app, &project, &connected, &source, cancel.clone(), |session, dispatcher| {
-        if args.dry_run {
-            return super::plan::show(app, session, &args.options().asked, args.json, false);
-        }
-        confirm(app, args, session)?;
-        // Not before: Ctrl-C at the question must simply end the program.
-        hear_signals(&cancel)?;
-        let ended = run::deploy(session, &args.options());
-        let state = dispatcher.state();
-        notify::all(app, session, &connected, &state);
-        if args.json {
-            app.console.out(&sink::json::deploy(&ended, &state));
-        } else {
-            app.console.out(&sink::text::deploy(&ended, &state, session.target));
-        }
-        if let Some(problem) = dispatcher.journal_failure() {
-            app.console.err(&format!("warning: the journal lacks events: {problem}"));
-        }
-        Ok(exit_code(&ended))
-    })
+    with_session(
+        app,
+        &project,
+        &connected,
+        &source,
+        cancel.clone(),
+        |session, dispatcher| {
+            if args.dry_run {
+                return super::plan::show(app, session, &args.options().asked, args.json, false);
+            }
+            confirm(app, args, session)?;
+            // Not before: Ctrl-C at the question must simply end the program.
+            hear_signals(&cancel)?;
+            let ended = run::deploy(session, &args.options());
+            let state = dispatcher.state();
+            notify::all(app, session, &connected, &state);
+            if args.json {
+                app.console.out(&sink::json::deploy(&ended, &state));
+            } else {
+                app.console
+                    .out(&sink::text::deploy(&ended, &state, session.target));
+            }
+            if let Some(problem) = dispatcher.journal_failure() {
+                app.console
+                    .err(&format!("warning: the journal lacks events: {problem}"));
+            }
+            Ok(exit_code(&ended))
+        },
+    )
 }
 
 /// Reads what would be released and says when it is more than HEAD.
-pub fn read_source(app: &App<'_>, project: &Project, name: &EnvironmentName) -> Result<SourceTree, Failure> {
+pub fn read_source(
+    app: &App<'_>,
+    project: &Project,
+    name: &EnvironmentName,
+) -> Result<SourceTree, Failure> {
     let found = project.git.source()?;
     let mut source = source::read(&project.git, &project.config, &project.filters, found)?;
     if name.as_str() != LOCAL && source.versioned {
@@ -121,9 +144,14 @@ pub fn read_source(app: &App<'_>, project: &Project, name: &EnvironmentName) -> 
     }
     if name.as_str() == LOCAL && !app.globals.quiet {
         if !source.versioned {
-            app.console.err("note: this folder is no git repository; its files are released as they are");
+            app.console
+                .err("note: this folder is no git repository; its files are released as they are");
         } else if !source.dirty.is_empty() {
-            app.console.err(&format!("note: {} uncommitted change(s); the working tree is released as snapshot {}", source.dirty.len(), source.commit.short()));
+            app.console.err(&format!(
+                "note: {} uncommitted change(s); the working tree is released as snapshot {}",
+                source.dirty.len(),
+                source.commit.short()
+            ));
         }
     }
     Ok(source)
@@ -147,9 +175,21 @@ pub fn with_session(
     let dispatcher = app.dispatcher();
     let world = Real::new(&journal, &refs, &dispatcher, cancel)?;
     let budget = AtomicU32::new(RETRY_BUDGET);
-    let api = |provider, base, name| -> Result<Api<'_>, Failure> { Ok(Api::new(&world, provider, base, Some(connected.secret(name)?)).paying_from(&budget)) };
-    let netlify = Netlify::new(api("Netlify", &target.netlify_api, CredentialName::NetlifyAuthToken)?, target.site_id.clone());
-    let render = Render::new(api("Render", &target.render_api, CredentialName::RenderApiKey)?, target.service_id.clone());
+    let api = |provider, base, name| -> Result<Api<'_>, Failure> {
+        Ok(Api::new(&world, provider, base, Some(connected.secret(name)?)).paying_from(&budget))
+    };
+    let netlify = Netlify::new(
+        api(
+            "Netlify",
+            &target.netlify_api,
+            CredentialName::NetlifyAuthToken,
+        )?,
+        target.site_id.clone(),
+    );
+    let render = Render::new(
+        api("Render", &target.render_api, CredentialName::RenderApiKey)?,
+        target.service_id.clone(),
+    );
     let inputs = WorkingTree {
         root: &project.root,
         config: &project.config,
@@ -180,22 +220,40 @@ pub fn with_session(
 
 /// On a terminal a release to production is confirmed; off a terminal nothing asks.
 fn confirm(app: &App<'_>, args: &DeployArgs, session: &Session<'_>) -> Result<(), Failure> {
-    let asks = session.target.is_production && app.environ.stdin_is_terminal && app.environ.stderr_is_terminal && !args.yes && !args.resume && !args.abort;
+    let asks = session.target.is_production
+        && app.environ.stdin_is_terminal
+        && app.environ.stderr_is_terminal
+        && !args.yes
+        && !args.resume
+        && !args.abort;
     if !asks {
         return Ok(());
     }
-    let observed = crate::facts::observe(session).map_err(|error| Failure::refused(error.to_string()))?;
+    let observed =
+        crate::facts::observe(session).map_err(|error| Failure::refused(error.to_string()))?;
     let planned = plan(&observed.facts, &args.options().asked);
     if planned.is_empty() {
         return Ok(());
     }
-    app.console.err(&sink::text::plan(&planned, &observed.facts, 5));
-    app.console.err(&format!("Release this to {}? [y/N]", session.target.name));
+    app.console
+        .err(&sink::text::plan(&planned, &observed.facts, 5));
+    app.console
+        .err(&format!("Release this to {}? [y/N]", session.target.name));
     let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer).map_err(|error| Failure::refused(format!("read the answer: {error}")))?;
-    if matches!(answer.trim(), "y" | "Y" | "yes") { Ok(()) } else { Err(Failure::refused("not confirmed; nothing was changed")) }
+    std::io::stdin()
+        .read_line(&mut answer)
+        .map_err(|error| Failure::refused(format!("read the answer: {error}")))?;
+    if matches!(answer.trim(), "y" | "Y" | "yes") {
+        Ok(())
+    } else {
+        Err(Failure::refused("not confirmed; nothing was changed"))
+    }
 }
 
 fn exit_code(ended: &Ended) -> u8 {
-    if ended.nothing_to_do { Exit::Done.code() } else { ended.verdict.exit.code() }
+    if ended.nothing_to_do {
+        Exit::Done.code()
+    } else {
+        ended.verdict.exit.code()
+    }
 }

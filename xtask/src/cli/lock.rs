@@ -4,7 +4,7 @@ use super::Where;
 use super::app::{App, Failure};
 use crate::exit::Exit;
 use crate::ids::{EnvironmentName, RunId};
-use crate::lease::{self, Holder, Lease, LeaseError};
+use crate::lease::{self, Holder, Lease, LeaseError, Terms};
 use crate::live;
 use crate::process;
 use crate::real::{CancelFlag, Real};
@@ -64,7 +64,12 @@ fn status(world: &Real<'_>, name: &EnvironmentName) -> anyhow::Result<String> {
     })
 }
 
-fn take(app: &App<'_>, world: &Real<'_>, name: &EnvironmentName, reason: &str) -> Result<String, Failure> {
+fn take(
+    app: &App<'_>,
+    world: &Real<'_>,
+    name: &EnvironmentName,
+    reason: &str,
+) -> Result<String, Failure> {
     let now = world.now().wall_ms;
     let holder = Holder {
         run: RunId(format!("manual-{:08x}", world.random() & 0xffff_ffff)),
@@ -75,20 +80,37 @@ fn take(app: &App<'_>, world: &Real<'_>, name: &EnvironmentName, reason: &str) -
         reason: Some(reason.to_owned()),
         nonce: String::new(),
     };
-    Lease::acquire(world, name, holder, Duration::ZERO, &process::is_dead).map_err(|error| Failure::refused(error.to_string()))?;
-    Ok(format!("{name} is locked: {reason} (hint: `cargo xtask lock release` for the same environment gives it free)"))
+    let terms = Terms {
+        wait: Duration::ZERO,
+        is_dead: &process::is_dead,
+        break_glass: false,
+    };
+    Lease::acquire(world, name, holder, terms)
+        .map_err(|error| Failure::refused(error.to_string()))?;
+    Ok(format!(
+        "{name} is locked: {reason} (hint: `cargo xtask lock release` for the same environment gives it free)"
+    ))
 }
 
 fn release(world: &Real<'_>, name: &EnvironmentName) -> Result<String, Failure> {
     let reference = live::lease_ref(name);
     // Read without parsing: a damaged lease must be removable too.
-    let Some(value) = world.refs().read(&reference)? else { return Ok(format!("{name} was not locked")) };
+    let Some(value) = world.refs().read(&reference)? else {
+        return Ok(format!("{name} was not locked"));
+    };
     match world.refs().delete(&reference, &value.oid)? {
         Swap::Moved(_) => {}
-        Swap::Lost(_) => return Err(Failure::refused(format!("the lock of {name} was renewed or taken at the same moment: a run is at work (hint: `lock status` names it)"))),
+        Swap::Lost(_) => {
+            return Err(Failure::refused(format!(
+                "the lock of {name} was renewed or taken at the same moment: a run is at work (hint: `lock status` names it)"
+            )));
+        }
     }
     Ok(match lease::parse(&value) {
-        Ok(holder) => format!("{name} is free; it was held by run {} of {} on {}", holder.run, holder.by, holder.process.host),
+        Ok(holder) => format!(
+            "{name} is free; it was held by run {} of {} on {}",
+            holder.run, holder.by, holder.process.host
+        ),
         Err(_) => format!("{name} is free; what held it could not be read"),
     })
 }

@@ -42,12 +42,7 @@ pub fn run(app: &App<'_>, args: &MigrateArgs) -> Result<u8, Failure> {
         }
         return Ok(on_file(app, engine));
     }
-    let report = through_service(app, args);
-    if let (true, Err(failure)) = (engine.json, &report) {
-        app.console
-            .out(&Report::failure(failure.exit, &failure.text).json());
-    }
-    let report = report?;
+    let report = through_service(app, args)?;
     app.console.out(&if engine.json {
         report.json()
     } else {

@@ -16,17 +16,27 @@ use crate::console::Console;
 use crate::environ::Environ;
 use crate::exit::Exit;
 use crate::ids::Lane;
+use crate::remote_migrate;
+use crate::sink;
 use app::Failure;
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
-use crate::sink;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Releases a web frontend and its backend as one release.
 #[derive(Debug, Parser)]
-#[command(name = "cargo xtask", bin_name = "cargo xtask", version, about, max_term_width = 100, propagate_version = true)]
-#[command(after_help = "Without --prod everything happens in the `local` environment, on this machine, with no accounts.\nExit codes say what state production is in; README.md lists them.")]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    version,
+    about,
+    max_term_width = 100,
+    propagate_version = true
+)]
+#[command(
+    after_help = "Without --prod everything happens in the `local` environment, on this machine, with no accounts.\nExit codes say what state production is in; README.md lists them."
+)]
 pub struct Cli {
     #[command(flatten)]
     globals: Globals,
@@ -38,10 +48,20 @@ pub struct Cli {
 #[derive(Args, Clone, Debug)]
 pub struct Globals {
     /// Configuration file [default: deploy.toml here or in a folder above]
-    #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        help_heading = "Global options"
+    )]
     pub config: Option<PathBuf>,
     /// The environment, by its name in the configuration [default: local]
-    #[arg(long, global = true, value_name = "NAME", help_heading = "Global options")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "NAME",
+        help_heading = "Global options"
+    )]
     pub env: Option<String>,
     /// How progress is shown on standard error
     #[arg(long, global = true, value_enum, default_value_t = Log::Auto, help_heading = "Global options")]
@@ -127,12 +147,23 @@ impl Command {
     /// The document of a command that was asked for one and could not do its work.
     fn failure_json(&self, failure: &Failure) -> Option<String> {
         match self {
-            Self::Deploy(deploy::DeployArgs { json: true, .. }) | Self::Plan(plan::PlanArgs { json: true, .. }) => Some(sink::json::failure(failure.exit, &failure.text)),
+            Self::Deploy(deploy::DeployArgs { json: true, .. })
+            | Self::Rollback(rollback::RollbackArgs { json: true, .. })
+            | Self::Status(status::StatusArgs { json: true, .. })
+            | Self::Plan(plan::PlanArgs { json: true, .. }) => {
+                Some(sink::json::failure(failure.exit, &failure.text))
+            }
+            Self::Migrate(args) if args.engine.json => {
+                Some(remote_migrate::Report::failure(failure.exit, &failure.text).json())
+            }
             Self::History(history::HistoryArgs { json: true, .. })
             | Self::Show(history::ShowArgs { json: true, .. })
-            | Self::Cloud(cloud::CloudArgs { action: cloud::Action::Status { json: true } }) => {
-                Some(format!("{:#}", serde_json::json!({ "exit_code": failure.exit.code(), "error": failure.text })))
-            }
+            | Self::Cloud(cloud::CloudArgs {
+                action: cloud::Action::Status { json: true },
+            }) => Some(format!(
+                "{:#}",
+                serde_json::json!({ "exit_code": failure.exit.code(), "error": failure.text })
+            )),
             _ => None,
         }
     }
@@ -149,12 +180,21 @@ pub fn main() -> ExitCode {
     };
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return usage(&error, std::env::args().any(|argument| argument == "--json")),
+        Err(error) => {
+            return usage(
+                &error,
+                std::env::args().any(|argument| argument == "--json"),
+            );
+        }
     };
     let color = match cli.globals.color {
         Color::Always => true,
         Color::Never => false,
-        Color::Auto => environ.stderr_is_terminal && environ.var("NO_COLOR").is_none_or(str::is_empty) && environ.var("TERM") != Some("dumb"),
+        Color::Auto => {
+            environ.stderr_is_terminal
+                && environ.var("NO_COLOR").is_none_or(str::is_empty)
+                && environ.var("TERM") != Some("dumb")
+        }
     };
     // Standard output decides for itself when nothing was said: it may be a pipe while standard error is a terminal.
     match cli.globals.color {
@@ -165,8 +205,13 @@ pub fn main() -> ExitCode {
     let console = Console::new(color, environ.columns.map_or(80, usize::from));
     hide_secrets_in_panics(&console);
     // The hook above has told of the panic; what is left is the exit code that the interface promises.
-    let ended = catch_unwind(AssertUnwindSafe(|| run(&cli, &environ, &console)))
-        .unwrap_or_else(|_| Err(Failure { exit: Exit::Bug, text: "the program panicked; the lines above say where".to_owned() }));
+    let ended =
+        catch_unwind(AssertUnwindSafe(|| run(&cli, &environ, &console))).unwrap_or_else(|_| {
+            Err(Failure {
+                exit: Exit::Bug,
+                text: "the program panicked; the lines above say where".to_owned(),
+            })
+        });
     match ended {
         Ok(exit) => ExitCode::from(exit),
         Err(failure) => {
@@ -186,7 +231,11 @@ fn usage(error: &clap::Error, json: bool) -> ExitCode {
     if json && !help {
         Console::new(false, 80).out(&sink::json::failure(Exit::Usage, error.to_string().trim()));
     }
-    ExitCode::from(if help { Exit::Done.code() } else { Exit::Usage.code() })
+    ExitCode::from(if help {
+        Exit::Done.code()
+    } else {
+        Exit::Usage.code()
+    })
 }
 
 /// A panic message may quote what it choked on.
@@ -198,7 +247,11 @@ fn hide_secrets_in_panics(console: &Console) {
 }
 
 fn run(cli: &Cli, environ: &Environ, console: &Console) -> Result<u8, Failure> {
-    let app = app::App { environ, console, globals: &cli.globals };
+    let app = app::App {
+        environ,
+        console,
+        globals: &cli.globals,
+    };
     match &cli.command {
         Command::Deploy(args) => deploy::run(&app, args),
         Command::Plan(args) => plan::run(&app, args),
@@ -225,5 +278,8 @@ pub fn command() -> clap::Command {
 
 /// Parses a lane's name.
 fn lane(text: &str) -> Result<Lane, String> {
-    Lane::ALL.into_iter().find(|lane| lane.name() == text).ok_or_else(|| format!("'{text}' is no lane (hint: frontend or backend)"))
+    Lane::ALL
+        .into_iter()
+        .find(|lane| lane.name() == text)
+        .ok_or_else(|| format!("'{text}' is no lane (hint: frontend or backend)"))
 }

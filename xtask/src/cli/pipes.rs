@@ -39,7 +39,8 @@ pub struct CompletionsArgs {
 }
 
 fn quantifier(text: &str) -> Result<Quantifier, String> {
-    Quantifier::from_name(text).ok_or_else(|| format!("'{text}' is none of some, every, some-with-excludes"))
+    Quantifier::from_name(text)
+        .ok_or_else(|| format!("'{text}' is none of some, every, some-with-excludes"))
 }
 
 /// Runs `match`. Exits with 0 also when nothing matches.
@@ -53,9 +54,12 @@ pub fn run_match(_app: &App<'_>, args: &MatchArgs) -> Result<u8, Failure> {
     let rules: Vec<Rule> = args
         .patterns
         .iter()
-        .map(|text| Rule::plain(text).map_err(|error| Failure::usage(format!("pattern '{text}': {error}"))))
+        .map(|text| {
+            Rule::plain(text).map_err(|error| Failure::usage(format!("pattern '{text}': {error}")))
+        })
         .collect::<Result<_, _>>()?;
-    let filter = Filter::new(rules, args.quantifier).map_err(|error| Failure::usage(error.to_string()))?;
+    let filter =
+        Filter::new(rules, args.quantifier).map_err(|error| Failure::usage(error.to_string()))?;
     each_line(|line| filter.matches(line, None).matched.then(|| line.to_owned()))
 }
 
@@ -67,13 +71,15 @@ pub fn run_redact(app: &App<'_>, args: &RedactArgs) -> Result<u8, Failure> {
     if args.ndjson {
         return each_line(|line| Some(redact_ndjson::answer_line(line)));
     }
-    let credentials = Credentials::load(app.environ, &app.environ.cwd).map_err(|error| Failure::usage(error.to_string()))?;
+    let credentials = Credentials::load(app.environ, &app.environ.cwd)
+        .map_err(|error| Failure::usage(error.to_string()))?;
     let mut redactor = Redactor::new();
     for (name, secret) in credentials.secrets() {
         redactor.register(name.variable(), secret.expose());
     }
     let mut writer = RedactingWriter::new(std::io::stdout().lock(), &redactor);
-    let copied = std::io::copy(&mut std::io::stdin().lock(), &mut writer).and_then(|_| writer.close().map(|_| ()));
+    let copied = std::io::copy(&mut std::io::stdin().lock(), &mut writer)
+        .and_then(|_| writer.close().map(|_| ()));
     or_closed(copied)
 }
 
@@ -83,13 +89,19 @@ fn each_line(mut answer: impl FnMut(&str) -> Option<String>) -> Result<u8, Failu
     let mut line = Vec::new();
     loop {
         line.clear();
-        let read = input.read_until(b'\n', &mut line).map_err(|error| Failure::usage(format!("read standard input: {error}")))?;
+        let read = input
+            .read_until(b'\n', &mut line)
+            .map_err(|error| Failure::usage(format!("read standard input: {error}")))?;
         if read == 0 {
             return or_closed(out.flush());
         }
         let text = String::from_utf8_lossy(&line);
-        let Some(answer) = answer(text.trim_end_matches(['\n', '\r'])) else { continue };
-        let written = out.write_all(answer.as_bytes()).and_then(|()| out.write_all(b"\n"));
+        let Some(answer) = answer(text.trim_end_matches(['\n', '\r'])) else {
+            continue;
+        };
+        let written = out
+            .write_all(answer.as_bytes())
+            .and_then(|()| out.write_all(b"\n"));
         if written.is_err() {
             return or_closed(written);
         }

@@ -53,7 +53,10 @@ pub struct WhyArgs {
 /// # Errors
 /// When what is live cannot be read.
 pub fn run(app: &App<'_>, args: &PlanArgs) -> Result<u8, Failure> {
-    let asked = Asked { only: args.only.clone(), force: args.force };
+    let asked = Asked {
+        only: args.only.clone(),
+        force: args.force,
+    };
     observed(app, args.place, |app, _, observed| {
         let planned = plan(&observed.facts, &asked);
         let unselected = observed.facts.unselected.len();
@@ -64,7 +67,11 @@ pub fn run(app: &App<'_>, args: &PlanArgs) -> Result<u8, Failure> {
             )));
         }
         print(app, &planned, observed, args.json);
-        Ok(if args.exit_code && !planned.is_empty() { Exit::Pending.code() } else { Exit::Done.code() })
+        Ok(if args.exit_code && !planned.is_empty() {
+            Exit::Pending.code()
+        } else {
+            Exit::Done.code()
+        })
     })
 }
 
@@ -72,15 +79,29 @@ pub fn run(app: &App<'_>, args: &PlanArgs) -> Result<u8, Failure> {
 ///
 /// # Errors
 /// When what is live cannot be read.
-pub fn show(app: &App<'_>, session: &Session<'_>, asked: &Asked, json: bool, exit_code: bool) -> Result<u8, Failure> {
+pub fn show(
+    app: &App<'_>,
+    session: &Session<'_>,
+    asked: &Asked,
+    json: bool,
+    exit_code: bool,
+) -> Result<u8, Failure> {
     let observed = facts::observe(session).map_err(|error| Failure::refused(error.to_string()))?;
     let planned = plan(&observed.facts, asked);
     print(app, &planned, &observed, json);
-    Ok(if exit_code && !planned.is_empty() { Exit::Pending.code() } else { Exit::Done.code() })
+    Ok(if exit_code && !planned.is_empty() {
+        Exit::Pending.code()
+    } else {
+        Exit::Done.code()
+    })
 }
 
 fn print(app: &App<'_>, planned: &Plan, observed: &Observed, json: bool) {
-    app.console.out(&if json { sink::json::plan(planned, &observed.facts) } else { sink::text::plan(planned, &observed.facts, FILES_SHOWN) });
+    app.console.out(&if json {
+        sink::json::plan(planned, &observed.facts)
+    } else {
+        sink::text::plan(planned, &observed.facts, FILES_SHOWN)
+    });
 }
 
 fn observed(
@@ -90,13 +111,25 @@ fn observed(
 ) -> Result<u8, Failure> {
     let project = app.project()?;
     let name = app.environment(place)?;
-    let cloud = if name.as_str() == LOCAL { Some(app.ensure_cloud(&project, None)?) } else { None };
+    let cloud = if name.as_str() == LOCAL {
+        Some(app.ensure_cloud(&project, None)?)
+    } else {
+        None
+    };
     let connected = app.connect(&project, &name, cloud.as_ref())?;
     let source = read_source(app, &project, &name)?;
-    with_session(app, &project, &connected, &source, CancelFlag::default(), |session, _| {
-        let observed = facts::observe(session).map_err(|error| Failure::refused(error.to_string()))?;
-        body(app, session, &observed)
-    })
+    with_session(
+        app,
+        &project,
+        &connected,
+        &source,
+        CancelFlag::default(),
+        |session, _| {
+            let observed =
+                facts::observe(session).map_err(|error| Failure::refused(error.to_string()))?;
+            body(app, session, &observed)
+        },
+    )
 }
 
 /// Runs `why`.
@@ -114,22 +147,52 @@ fn explain(session: &Session<'_>, observed: &Observed, lane: Lane) -> String {
     use std::fmt::Write as _;
     let planned = plan(&observed.facts, &Asked::default());
     let mut text = String::new();
-    for decision in planned.lanes.iter().filter(|decision| decision.lane == lane) {
-        let _infallible = writeln!(text, "{lane} {}: {}", if decision.run { "runs" } else { "does not run" }, decision.reason);
+    for decision in planned
+        .lanes
+        .iter()
+        .filter(|decision| decision.lane == lane)
+    {
+        let _infallible = writeln!(
+            text,
+            "{lane} {}: {}",
+            if decision.run { "runs" } else { "does not run" },
+            decision.reason
+        );
     }
-    let files = observed.facts.manifests.get(&lane).map_or(0, |manifest| manifest.files.len());
+    let files = observed
+        .facts
+        .manifests
+        .get(&lane)
+        .map_or(0, |manifest| manifest.files.len());
     let _infallible = writeln!(text, "\nIts filter selects {files} files.");
-    let changes = observed.facts.changes.get(&lane).map(Vec::as_slice).unwrap_or_default();
+    let changes = observed
+        .facts
+        .changes
+        .get(&lane)
+        .map(Vec::as_slice)
+        .unwrap_or_default();
     for change in changes {
-        let rule = session.filters.rule(lane, change).unwrap_or_else(|| "no rule".to_owned());
-        let _infallible = writeln!(text, "  {:<12} {}   (rule {rule})", change.status.word(), change.path);
+        let rule = session
+            .filters
+            .rule(lane, change)
+            .unwrap_or_else(|| "no rule".to_owned());
+        let _infallible = writeln!(
+            text,
+            "  {:<12} {}   (rule {rule})",
+            change.status.word(),
+            change.path
+        );
     }
     if changes.is_empty() && observed.facts.live.is_some() {
         let _infallible = writeln!(text, "No selected file differs from what is live.");
     }
     let near: Vec<&String> = observed.facts.unselected.iter().take(FILES_SHOWN).collect();
     if !near.is_empty() {
-        let _infallible = writeln!(text, "\nFiles that belong to no lane and are not ignored ({} in all):", observed.facts.unselected.len());
+        let _infallible = writeln!(
+            text,
+            "\nFiles that belong to no lane and are not ignored ({} in all):",
+            observed.facts.unselected.len()
+        );
         for path in near {
             let _infallible = writeln!(text, "  {path}");
         }

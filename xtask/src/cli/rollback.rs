@@ -38,15 +38,6 @@ pub struct RollbackArgs {
 /// # Errors
 /// When it could not begin.
 pub fn run(app: &App<'_>, args: &RollbackArgs) -> Result<u8, Failure> {
-    let ended = roll_back(app, args);
-    if let (true, Err(failure)) = (args.json, &ended) {
-        app.console
-            .out(&sink::json::failure(failure.exit, &failure.text));
-    }
-    ended
-}
-
-fn roll_back(app: &App<'_>, args: &RollbackArgs) -> Result<u8, Failure> {
     let project = app.project()?;
     let name = app.environment(args.place)?;
     let cancel = CancelFlag::default();

@@ -12,7 +12,6 @@ use crate::local_cloud;
 use crate::real::CancelFlag;
 use crate::run::Session;
 use crate::service::{self, Identity, Service, SiteAddress};
-use crate::sink;
 use clap::Args;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -165,12 +164,7 @@ impl Report {
 /// # Errors
 /// When the environment cannot be asked.
 pub fn run(app: &App<'_>, args: &StatusArgs) -> Result<u8, Failure> {
-    let report = report(app, args.place);
-    if let (true, Err(failure)) = (args.json, &report) {
-        app.console
-            .out(&sink::json::failure(failure.exit, &failure.text));
-    }
-    let report = report?;
+    let report = report(app, args.place)?;
     app.console.out(&if args.json {
         serde_json::to_string_pretty(&report).map_err(anyhow::Error::from)?
     } else {
@@ -264,7 +258,9 @@ fn look(session: &Session<'_>) -> Result<Report, Failure> {
         }
     }
     let skew = !drift.is_empty();
-    let version = service(session).version().ok();
+    let version = Service::of(session.world, session.config, session.target)
+        .version()
+        .ok();
     let lanes: Vec<LaneReport> = Lane::ALL
         .into_iter()
         .map(|lane| {
@@ -322,13 +318,6 @@ fn other_commit(
     })
 }
 
-/// The running service, at the addresses of deploy.toml.
-fn service<'a>(session: &Session<'a>) -> Service<'a> {
-    let backend = &session.config.backend;
-    Service::new(session.world, &session.target.service_url)
-        .with_paths(&backend.version, &backend.admin)
-}
-
 /// What the public site says of itself.
 fn frontend(session: &Session<'_>) -> (Option<bool>, Option<Commit>, Vec<String>) {
     #[derive(serde::Deserialize)]
@@ -371,8 +360,8 @@ fn backend_health(
     expected: Option<&Commit>,
 ) -> (Option<bool>, Option<Commit>, Vec<String>) {
     let any = Commit(String::new());
-    let identity =
-        service(session).identity(&session.config.backend.health, expected.unwrap_or(&any));
+    let identity = Service::of(session.world, session.config, session.target)
+        .identity(&session.config.backend.health, expected.unwrap_or(&any));
     let mut warnings = Vec::new();
     let (healthy, commit) = match identity {
         Identity::Ours { warning } => {

@@ -18,10 +18,10 @@ mod target;
 #[cfg(test)]
 mod tests;
 
+pub use crate::changes::filter::Quantifier;
 pub use at::At;
 pub use lanes::{Backend, Disk, Frontend, LocalService, Rehearse};
 pub use problem::{ConfigError, Location, Problem};
-pub use crate::changes::filter::Quantifier;
 pub use rule::Rule;
 pub use target::{LocalCloud, Policy, Target, environment_name};
 

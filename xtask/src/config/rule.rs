@@ -22,7 +22,11 @@ pub enum Rule {
 /// What is wrong with the words, and what to write.
 pub(super) fn parse_words(words: &str) -> Result<Vec<Status>, String> {
     let mut statuses = Vec::new();
-    for word in words.split('|').map(str::trim).filter(|word| !word.is_empty()) {
+    for word in words
+        .split('|')
+        .map(str::trim)
+        .filter(|word| !word.is_empty())
+    {
         let lower = word.to_lowercase();
         match Status::from_word(&lower) {
             Some(status) => statuses.push(status),

@@ -62,6 +62,8 @@ pub(super) fn finalise(job: &Job<'_>, halves: &Halves) -> Result<Verdict, Verdic
 }
 
 fn record(job: &Job<'_>, halves: &Halves, release: &ReleaseId) -> LiveRecord {
+    // Everybody who can read the origin can read the record.
+    let clean = |text: &str| job.world.journal().clean(text);
     let mut lanes = job
         .live
         .map(|live| live.record.lanes.clone())
@@ -96,9 +98,9 @@ fn record(job: &Job<'_>, halves: &Halves, release: &ReleaseId) -> LiveRecord {
         run: job.run.clone(),
         command: "deploy".to_owned(),
         commit: job.plan.commit.clone(),
-        subject: job.plan.subject.clone(),
+        subject: clean(&job.plan.subject),
         created_ms: job.world.now().wall_ms,
-        by: job.by.clone(),
+        by: clean(&job.by),
         lanes,
         migrations: job
             .plan
@@ -106,7 +108,7 @@ fn record(job: &Job<'_>, halves: &Halves, release: &ReleaseId) -> LiveRecord {
             .iter()
             .map(|file| file.name.clone())
             .collect(),
-        override_reason: job.override_reason.clone(),
+        override_reason: job.override_reason.as_deref().map(clean),
     }
 }
 

@@ -31,7 +31,7 @@ pub enum Ended {
 pub fn rehearse(job: &Job<'_>) -> Result<(), LaneError> {
     job.step(Step::BackendRehearse, || {
         let state = match job.admin_token {
-            Some(token) if job.baseline.backend.is_some() => match Service::new(job.world, &job.target.service_url).admin_state(token) {
+            Some(token) if job.baseline.backend.is_some() => match Service::of(job.world, job.config, job.target).admin_state(token) {
                 Ok(state) => Some(state),
                 Err(error) => {
                     job.warn(format!("the live schema could not be read, so the rehearsal begins with an empty database: {error}"));
@@ -264,7 +264,7 @@ pub fn schema(job: &Job<'_>) -> Result<(), LaneError> {
 }
 
 fn live_schema(job: &Job<'_>, token: &Secret) -> Result<AdminState, LaneError> {
-    let service = Service::new(job.world, &job.target.service_url);
+    let service = Service::of(job.world, job.config, job.target);
     let read = job.read(OUTAGE, || {
         match service.until(job.now_ms() + READ_MAX_MS).admin_state(token) {
             // A key that the service does not know is a fault of the configuration, not of the release.

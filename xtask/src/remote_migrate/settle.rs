@@ -121,8 +121,8 @@ mod tests {
         })
     }
 
-    fn settled(answer: Answer, after: Result<AdminState, String>) -> (u8, &'static str) {
-        let report = settle("production", &state(&["2.sql"]), answer, &after);
+    fn settled(answer: Answer, after: &Result<AdminState, String>) -> (u8, &'static str) {
+        let report = settle("production", &state(&["2.sql"]), answer, after);
         (report.exit.code(), report.outcome)
     }
 
@@ -130,25 +130,25 @@ mod tests {
     fn what_is_read_back_counts_and_a_lost_answer_is_not_a_failure() {
         let lost = || Answer::Lost("the connection was reset".to_owned());
         let unread = || Err("nobody answers".to_owned());
-        assert_eq!(settled(lost(), Ok(state(&[]))), (0, "applied"));
-        assert_eq!(settled(lost(), Ok(state(&["2.sql"]))), (7, "failed"));
-        assert_eq!(settled(lost(), unread()), (7, "failed"));
-        assert_eq!(settled(said("applied", None), unread()), (7, "failed"));
+        assert_eq!(settled(lost(), &Ok(state(&[]))), (0, "applied"));
+        assert_eq!(settled(lost(), &Ok(state(&["2.sql"]))), (7, "failed"));
+        assert_eq!(settled(lost(), &unread()), (7, "failed"));
+        assert_eq!(settled(said("applied", None), &unread()), (7, "failed"));
         assert_eq!(
-            settled(said("up_to_date", None), Ok(state(&["2.sql"]))),
+            settled(said("up_to_date", None), &Ok(state(&["2.sql"]))),
             (4, "failed")
         );
         assert_eq!(
             settled(
                 said("refused", Some("2.sql was edited")),
-                Ok(state(&["2.sql"]))
+                &Ok(state(&["2.sql"]))
             ),
             (3, "refused")
         );
         assert_eq!(
             settled(
                 said("failed", Some("no such table: x (rolled back)")),
-                Ok(state(&["2.sql"]))
+                &Ok(state(&["2.sql"]))
             ),
             (4, "failed")
         );
@@ -158,14 +158,14 @@ mod tests {
                     "failed",
                     Some("read the history: database disk image is malformed")
                 ),
-                unread()
+                &unread()
             ),
             (9, "failed")
         );
         assert_eq!(
             settled(
                 Answer::No("refused to connect".to_owned()),
-                Ok(state(&["2.sql"]))
+                &Ok(state(&["2.sql"]))
             ),
             (4, "failed")
         );

@@ -24,8 +24,7 @@ fn a_trigger_names_the_commit() {
         201,
         r#"{"id":"dep-1","commit":null,"status":"live","finishedAt":null}"#,
     )]);
-    let Triggered::Created(deploy) = render(&world).trigger(&Commit::from("abc")).unwrap()
-    else {
+    let Triggered::Created(deploy) = render(&world).trigger(&Commit::from("abc")).unwrap() else {
         panic!("a body names the deploy")
     };
     assert!(deploy.status.is_live() && deploy.commit.is_none());
@@ -299,8 +298,8 @@ fn who_deploys_beside_us() {
 /// Bodies that Render's servers sent, nulls and all.
 #[test]
 fn recorded_answers_are_read() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../shared/specs/render-wire-samples.json");
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/specs/render-wire-samples.json");
     let Ok(text) = fs_err::read_to_string(&path) else {
         println!("skipped: the recorded answers are not beside this checkout");
         return;
@@ -341,9 +340,7 @@ fn recorded_answers_are_read() {
                 Some("/data")
             );
             assert!(
-                service.deploys_on_push()
-                    && !service.is_suspended()
-                    && service.owner_id.is_some()
+                service.deploys_on_push() && !service.is_suspended() && service.owner_id.is_some()
             );
         } else if status == 404 {
             let error = render(&world).service().unwrap_err();

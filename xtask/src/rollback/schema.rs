@@ -102,28 +102,22 @@ pub(super) fn allows(
 
 /// The applied migrations as the running service tells them, or why it does not.
 fn live_history(session: &Session<'_>) -> Result<Vec<Applied>, String> {
-    let backend = &session.config.backend;
     let Some(token) = session.admin_token else {
         return Err(format!(
             "the live schema could not be read: {} is not set",
             CredentialName::TandemAdminToken.variable()
         ));
     };
-    let service = Service::new(session.world, &session.target.service_url)
-        .with_paths(&backend.version, &backend.admin);
+    let service = Service::of(session.world, session.config, session.target);
     service
         .admin_state(token)
         .map(|state| state.history)
         .map_err(|error| format!("the live schema could not be read: {error}"))
 }
 
-/// The migrations that a release carries. Only the folder's own files: what lies deeper is none.
+/// The migrations that a release carries.
 fn migrations(session: &Session<'_>, live: &Live) -> BTreeSet<String> {
-    let mut names = facts::migration_names(session.config, live.manifests.get(&Lane::Backend));
-    names.retain(|name| {
-        name.ends_with(".sql") && !name.ends_with(".down.sql") && !name.contains('/')
-    });
-    names
+    facts::migration_names(session.config, live.manifests.get(&Lane::Backend))
 }
 
 /// What the checkout's files say of themselves.

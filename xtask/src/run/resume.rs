@@ -88,7 +88,10 @@ pub(super) fn find(session: &Session<'_>, options: &Options) -> Result<Option<Un
         .iter()
         .find(|run| run.command == "deploy" && !was_refused(run))
         .filter(|run| is_resumable(run, session));
-    let found = newest.filter(|run| run.commit == session.source.commit || options.abort);
+    // Whoever names lanes or says --force wants that done, not what an earlier run was about.
+    let goes_on = asked || (options.asked.only.is_empty() && !options.asked.force);
+    let found =
+        newest.filter(|run| goes_on && (run.commit == session.source.commit || options.abort));
     bury(session, &runs, found.map(|run| &run.id))?;
     let Some(row) = found else {
         return match newest {

@@ -148,7 +148,13 @@ fn an_unknown_choice() {
 
 #[test]
 fn a_source_that_is_not_built() {
-    assert_snapshot!(with("\n[environments.production]\nsource = \"git\"\n"), @"");
+    assert_snapshot!(with("\n[environments.production]\nsource = \"git\"\n"), @r#"
+    deploy.toml:13:10: source = "git" is not built yet
+       |
+    13 | source = "git"
+       |          ^^^^^
+    hint: say "upload": the publish folder's files are sent, whether or not the site is connected to a repository
+    "#);
 }
 
 #[test]
