@@ -287,6 +287,20 @@ impl App<'_> {
         })
     }
 
+    /// The environment that is meant, ready to be talked to; the local cloud is started when it does not run.
+    ///
+    /// # Errors
+    /// As for [`App::environment`], [`App::ensure_cloud`] and [`App::connect`].
+    pub fn reach(&self, project: &Project, place: Where) -> Result<Connected, Failure> {
+        let name = self.environment(place)?;
+        let cloud = if name.as_str() == LOCAL {
+            Some(self.ensure_cloud(project, None)?)
+        } else {
+            None
+        };
+        self.connect(project, &name, cloud.as_ref())
+    }
+
     /// Where an environment's refs are.
     pub fn refs<'g>(&self, project: &'g Project, name: &EnvironmentName) -> GitRefs<'g> {
         let place = if name.as_str() == LOCAL {

@@ -91,15 +91,9 @@ impl DeployArgs {
 /// When it could not begin.
 pub fn run(app: &App<'_>, args: &DeployArgs) -> Result<u8, Failure> {
     let project = app.project()?;
-    let name = app.environment(args.place)?;
     let cancel = CancelFlag::default();
-    let cloud = if name.as_str() == LOCAL {
-        Some(app.ensure_cloud(&project, None)?)
-    } else {
-        None
-    };
-    let connected = app.connect(&project, &name, cloud.as_ref())?;
-    let source = read_source(app, &project, &name)?;
+    let connected = app.reach(&project, args.place)?;
+    let source = read_source(app, &project, &connected.target.name)?;
     with_session(
         app,
         &project,

@@ -3,7 +3,6 @@
 use super::Where;
 use super::app::{App, Failure};
 use super::deploy::{read_source, with_session};
-use crate::config::LOCAL;
 use crate::exit::Exit;
 use crate::facts::{self, Observed};
 use crate::ids::Lane;
@@ -110,14 +109,8 @@ fn observed(
     body: impl FnOnce(&App<'_>, &Session<'_>, &Observed) -> Result<u8, Failure>,
 ) -> Result<u8, Failure> {
     let project = app.project()?;
-    let name = app.environment(place)?;
-    let cloud = if name.as_str() == LOCAL {
-        Some(app.ensure_cloud(&project, None)?)
-    } else {
-        None
-    };
-    let connected = app.connect(&project, &name, cloud.as_ref())?;
-    let source = read_source(app, &project, &name)?;
+    let connected = app.reach(&project, place)?;
+    let source = read_source(app, &project, &connected.target.name)?;
     with_session(
         app,
         &project,

@@ -3,7 +3,6 @@
 use super::Where;
 use super::app::{App, Failure, Project};
 use super::deploy::with_session;
-use crate::config::LOCAL;
 use crate::ids::{Commit, Lane};
 use crate::notify;
 use crate::real::{CancelFlag, hear_signals};
@@ -39,15 +38,9 @@ pub struct RollbackArgs {
 /// When it could not begin.
 pub fn run(app: &App<'_>, args: &RollbackArgs) -> Result<u8, Failure> {
     let project = app.project()?;
-    let name = app.environment(args.place)?;
     let cancel = CancelFlag::default();
     hear_signals(&cancel)?;
-    let cloud = if name.as_str() == LOCAL {
-        Some(app.ensure_cloud(&project, None)?)
-    } else {
-        None
-    };
-    let connected = app.connect(&project, &name, cloud.as_ref())?;
+    let connected = app.reach(&project, args.place)?;
     let judges = SourceTree {
         migrations: migrations(&project),
         ..no_source()
