@@ -5,9 +5,8 @@ mod schema;
 use crate::event::{EventKind, LaneDecision, Step, StepEnd};
 use crate::executor::{Verdict, cancelled_exit};
 use crate::exit::Exit;
-use crate::ids::{Commit, DeployId, Lane, RunId};
+use crate::ids::{DeployId, Lane, RunId};
 use crate::job::{Baseline, Job, LaneError};
-use crate::journal::RunRow;
 use crate::lane::{frontend, undo};
 use crate::lease::Lease;
 use crate::live::{self, Live};
@@ -84,7 +83,7 @@ fn rollback_inner(session: &Session<'_>, asked: &Asked) -> Result<Ended, Ended> 
         break_glass: asked.break_glass.clone(),
         ..Options::default()
     };
-    let row = new_row(session, "rollback", &target.record.commit);
+    let row = run::new_row(session, "rollback", &target.record.commit);
     let run = run::begin_new(session, &options, row, &target.record.subject)?;
     let lease = run::acquire(session, &options, &run)?;
     let ended = under_lease(session, &options, &course, &run, &lease).unwrap_or_else(|ended| ended);
@@ -105,25 +104,6 @@ fn refuse(session: &Session<'_>, exit: Exit, text: String) -> Ended {
         detail: text.clone(),
     });
     Ended::early(exit, text)
-}
-
-/// The row of a run that begins now and whose commit is not the checkout's: its id names that commit, in the form of a deploy's id.
-pub(crate) fn new_row(session: &Session<'_>, command: &str, commit: &Commit) -> RunRow {
-    let row = run::new_row(session);
-    let time = jiff::Timestamp::from_millisecond(row.started_ms)
-        .unwrap_or_default()
-        .strftime("%Y%m%dT%H%M%SZ");
-    let id = RunId(format!(
-        "{time}-{}-{:04x}",
-        commit.short(),
-        session.world.random() & 0xffff
-    ));
-    RunRow {
-        id,
-        command: command.to_owned(),
-        commit: commit.clone(),
-        ..row
-    }
 }
 
 /// What was read before the lease was ours may have moved, so whatever decides is read here.

@@ -154,7 +154,8 @@ fn deploy_inner(session: &Session<'_>, options: &Options) -> Result<Ended, Ended
     }
     facts::may_release(session, options, &observed, &planned)
         .map_err(|error| preflight_failed(world, &error))?;
-    let run = begin_new(session, options, new_row(session), &session.source.subject)?;
+    let row = new_row(session, "deploy", &session.source.commit);
+    let run = begin_new(session, options, row, &session.source.subject)?;
     session.inputs.begin(&run);
     let lease = acquire(session, options, &run)?;
     let failed = |ended: Ended| give_back(session, &lease, end(&run, ended));
@@ -299,14 +300,14 @@ fn nothing_to_do(session: &Session<'_>, planned: Plan) -> Ended {
     }
 }
 
-/// The row of a deploy that begins now.
-pub fn new_row(session: &Session<'_>) -> RunRow {
+/// The row of a run of `command` that begins now and is about `commit`.
+pub fn new_row(session: &Session<'_>, command: &str, commit: &Commit) -> RunRow {
     let now = session.world.now().wall_ms;
     RunRow {
-        id: new_run_id(session, now),
-        command: "deploy".to_owned(),
+        id: new_run_id(session, commit, now),
+        command: command.to_owned(),
         environment: session.target.name.clone(),
-        commit: session.source.commit.clone(),
+        commit: commit.clone(),
         started_ms: now,
         finished_ms: None,
         exit_code: None,
@@ -355,12 +356,12 @@ fn no_journal(error: &anyhow::Error) -> Ended {
 }
 
 /// Sorts by time and names the commit: `20261123T170102Z-abc1234-9f3c`.
-fn new_run_id(session: &Session<'_>, now_ms: i64) -> RunId {
+fn new_run_id(session: &Session<'_>, commit: &Commit, now_ms: i64) -> RunId {
     let time = jiff::Timestamp::from_millisecond(now_ms).unwrap_or_default();
     let time = time.strftime("%Y%m%dT%H%M%SZ");
     RunId(format!(
         "{time}-{}-{:04x}",
-        session.source.commit.short(),
+        commit.short(),
         session.world.random() & 0xffff
     ))
 }

@@ -23,6 +23,8 @@ const MIGRATE: Limits = Limits {
     timeout: Duration::from_secs(300),
     body_bytes: 1 << 20,
 };
+/// One look at a public file, its retries included, in milliseconds.
+const FILE_LOOK_MS: u64 = 20_000;
 /// For one public file: the size of a large picture or script bundle.
 const FILE: Limits = Limits {
     timeout: Duration::from_secs(60),
@@ -296,8 +298,11 @@ pub fn site_file(
     let path = format!("/{}{}", url::path(path), url::query(&[("tandem", &bust)]));
     let mut headers = vec![("accept", "*/*"), ("cache-control", "no-cache")];
     headers.extend(address.host.as_deref().map(|host| ("host", host)));
-    let response =
-        Api::new(world, "the site", &address.url, None).get_raw(&path, &headers, FILE)?;
+    // The caller looks again anyway: a look that fails must end before the caller's patience does.
+    let until_ms = world.now().mono_ms + FILE_LOOK_MS;
+    let response = Api::new(world, "the site", &address.url, None)
+        .until(until_ms)
+        .get_raw(&path, &headers, FILE)?;
     let (head, body) = response.into_parts();
     let sha1 = Sha1::digest(&body)
         .iter()

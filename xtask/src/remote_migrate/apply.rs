@@ -10,7 +10,6 @@ use crate::facts;
 use crate::job::poll_interval;
 use crate::lease::Lease;
 use crate::redact::Secret;
-use crate::rollback;
 use crate::run::{self, Ended, Options, Session};
 use crate::service::{AdminState, Service};
 use migrate::MigrationFile;
@@ -46,7 +45,7 @@ impl Database<'_> {
     /// A run of its own, under the lease: a release must not find the database changing.
     pub(super) fn apply(&self, files: &[MigrationFile], state: &AdminState) -> Report {
         let (session, options) = (self.session, Options::default());
-        let row = rollback::new_row(session, "migrate", &state.commit);
+        let row = run::new_row(session, "migrate", &state.commit);
         let begun = run::begin_new(
             session,
             &options,

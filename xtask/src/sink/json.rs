@@ -4,7 +4,7 @@
 use super::clean;
 use crate::console::Console;
 use crate::dispatch::Sink;
-use crate::event::{Event, LaneDecision, LaneState};
+use crate::event::{Event, LaneDecision, LaneState, Step};
 use crate::exit::Exit;
 use crate::ids::{Commit, DeployId, EnvironmentName, Lane, ReleaseId, RunId};
 use crate::plan::{Facts, Pending, Plan};
@@ -59,7 +59,9 @@ struct LaneDocument<'a> {
 
 #[derive(Serialize)]
 struct FailedStep<'a> {
-    step: &'a str,
+    step: Step,
+    /// The same in words.
+    title: &'static str,
     reason: &'a str,
 }
 
@@ -100,7 +102,8 @@ pub fn deploy(ended: &Ended, state: &RunState) -> String {
         critical_path_ms: state.critical_path().1,
         reason: ended.verdict.reason.clone(),
         failed_step: state.failed_step().map(|(step, status)| FailedStep {
-            step: step.title(),
+            step,
+            title: step.title(),
             reason: &status.detail,
         }),
         warnings: &state.warnings,
