@@ -565,3 +565,69 @@ fn a_rollback_brings_the_release_before_back() {
         "nothing to do",
     );
 }
+
+/// Locks publishing on the site, as a person does in the dashboard.
+fn lock_site(project: &Project) {
+    let elapsed_ms = *project.universe.elapsed_ms.lock().unwrap();
+    let now_ms = tandem::sim::EPOCH_MS + i64::try_from(elapsed_ms).unwrap();
+    let mut cloud = project.universe.cloud();
+    let published = cloud.truth(now_ms).site_deploy.unwrap();
+    let url = format!(
+        "{}/api/v1/deploys/{published}/lock",
+        cloud.endpoints().api_url
+    );
+    let token = format!("Bearer {}", cloud.secrets().netlify_token);
+    let request = http::Request::post(url)
+        .header("authorization", token)
+        .body(Vec::new())
+        .unwrap();
+    assert!(cloud.send(now_ms, request).unwrap().status().is_success());
+}
+
+#[test]
+fn a_site_whose_publishing_is_locked() {
+    let mut project = Project::live(1);
+    project.target.policy.publish = tandem::config::Publish::Locked;
+    // Without the lock an ordinary upload would be public at once.
+    expect(
+        &project.deploy(&Version::new(2), How::seed(1)),
+        3,
+        "publishing is not locked on the site",
+    );
+    lock_site(&project);
+    // A backend that fails must find the frontend unpublished, and one that works must see it published; the oracle looks after each call.
+    let bad = Version::new(2).behaving(well().booting(Boot::Crash { code: 1 }));
+    expect(
+        &project.deploy(&bad, How::seed(1)),
+        5,
+        "the previous frontend is public",
+    );
+    expect(
+        &project.deploy(&Version::new(3), How::seed(1)),
+        0,
+        "live and verified",
+    );
+}
+
+#[test]
+fn a_disk_that_is_not_where_the_database_will_be() {
+    let mut project = Project::live(1);
+    // The simulated service has its disk at /var/data.
+    let disk = |mount_path: &str| tandem::config::Disk {
+        name: "data".to_owned(),
+        mount_path: mount_path.to_owned(),
+        size_gb: 1,
+    };
+    project.config.backend.disk = Some(disk("/data"));
+    expect(
+        &project.deploy(&Version::new(2), How::seed(1)),
+        3,
+        "has its disk at '/var/data', deploy.toml says that one is mounted at /data",
+    );
+    project.config.backend.disk = Some(disk("/var/data"));
+    expect(
+        &project.deploy(&Version::new(2), How::seed(1)),
+        0,
+        "live and verified",
+    );
+}

@@ -362,7 +362,30 @@ pub fn may_release(
     if planned.runs(Lane::Frontend) {
         may_publish(session, observed)?;
     }
+    if planned.runs(Lane::Backend) {
+        has_its_disk(session, observed)?;
+    }
     Ok(())
+}
+
+/// A database that is not on a disk is gone with the next deploy, and nothing else would tell.
+fn has_its_disk(session: &Session<'_>, observed: &Observed) -> Result<(), LaneError> {
+    let Some(wanted) = &session.config.backend.disk else {
+        return Ok(());
+    };
+    let found = observed
+        .service
+        .disk()
+        .map(|disk| disk.mount_path.as_deref().unwrap_or_default());
+    let said = match found {
+        Some(path) if path == wanted.mount_path => return Ok(()),
+        Some(path) => format!("has its disk at '{path}'"),
+        None => "has no disk".to_owned(),
+    };
+    Err(LaneError::Refused(format!(
+        "the service {} {said}, deploy.toml says that one is mounted at {}: what is written there would be lost with every deploy (hint: attach the disk at the provider, or correct [backend.disk])",
+        session.target.service_id, wanted.mount_path
+    )))
 }
 
 /// How the site publishes must fit how deploy.toml says that it does.
@@ -379,6 +402,10 @@ fn may_publish(session: &Session<'_>, observed: &Observed) -> Result<(), LaneErr
         )),
         (Publish::DraftRestore, true) => {
             warn(session, "publishing is locked on the site; restoring our deploy publishes it all the same");
+            Ok(())
+        }
+        (Publish::DraftRestore, false) if observed.site.builds_on_push() => {
+            warn(session, "the site also builds on every push and publishes what it built, over our release (hint: stop its builds at the provider)");
             Ok(())
         }
         (Publish::Locked, true) | (Publish::DraftRestore, false) => Ok(()),

@@ -3,7 +3,7 @@
 //! Every field of an answer may be null or absent on the real service, and states may appear that no document names.
 
 use crate::http::wire::{lenient, or_default, states};
-use crate::http::{Api, ApiError, Page, rfc3339_ms, url};
+use crate::http::{Api, ApiError, Page, url};
 use crate::ids::{Commit, DeployId, SiteId};
 use crate::world::Limits;
 use http::Method;
@@ -152,16 +152,6 @@ impl Deploy {
         }
         let name = self.name.as_ref()?;
         Some(format!("http://{}--{name}.localhost", self.id))
-    }
-
-    /// When it was created, milliseconds since the Unix epoch.
-    pub fn created_ms(&self) -> Option<i64> {
-        rfc3339_ms(self.created_at.as_deref()?)
-    }
-
-    /// When it became public, milliseconds since the Unix epoch.
-    pub fn published_ms(&self) -> Option<i64> {
-        rfc3339_ms(self.published_at.as_deref()?)
     }
 }
 
@@ -366,13 +356,8 @@ impl<'a> Netlify<'a> {
     /// # Errors
     /// When it cannot be read.
     pub fn list_deploys(&self, page: usize) -> Result<DeployPage, ApiError> {
-        self.list(page, &[])
-    }
-
-    fn list(&self, page: usize, filter: &[(&str, &str)]) -> Result<DeployPage, ApiError> {
         let (page, per_page) = (page.to_string(), PER_PAGE.to_string());
-        let mut pairs = filter.to_vec();
-        pairs.extend([("page", page.as_str()), ("per_page", &per_page)]);
+        let pairs = [("page", page.as_str()), ("per_page", &per_page)];
         let path = self.at("/deploys") + &url::query(&pairs);
         let page: Page<Vec<Deploy>> = self.api.get_page(&path)?;
         let has_next = page.has_next().unwrap_or(page.value.len() >= PER_PAGE);
@@ -387,32 +372,14 @@ impl<'a> Netlify<'a> {
     /// # Errors
     /// When the list cannot be read; that is never the same as "none".
     pub fn find_by_title(&self, title: &str) -> Result<Option<Deploy>, ApiError> {
-        self.find(&[], |deploy| deploy.title.as_deref() == Some(title))
-    }
-
-    /// The newest deploy that Netlify itself built from a commit of `branch`, in any state.
-    ///
-    /// # Errors
-    /// As for [`Netlify::find_by_title`].
-    pub fn find_by_commit(
-        &self,
-        commit: &Commit,
-        branch: &str,
-    ) -> Result<Option<Deploy>, ApiError> {
-        self.find(&[("branch", branch)], |deploy| {
-            deploy.commit_ref.as_ref() == Some(commit)
-        })
-    }
-
-    fn find(
-        &self,
-        filter: &[(&str, &str)],
-        wanted: impl Fn(&Deploy) -> bool,
-    ) -> Result<Option<Deploy>, ApiError> {
         let mut seen = BTreeSet::new();
         for page in 1..=SEARCH_PAGES_MAX {
-            let page = self.list(page, filter)?;
-            if let Some(found) = page.deploys.iter().find(|deploy| wanted(deploy)) {
+            let page = self.list_deploys(page)?;
+            let found = page
+                .deploys
+                .iter()
+                .find(|deploy| deploy.title.as_deref() == Some(title));
+            if let Some(found) = found {
                 return Ok(Some(found.clone()));
             }
             // A server that does not page sends the first page for ever.
@@ -442,22 +409,6 @@ impl<'a> Netlify<'a> {
     /// In doubt, [`Netlify::deploy`] tells its state.
     pub fn cancel(&self, id: &DeployId) -> Result<Deploy, ApiError> {
         self.act(&format!("/deploys/{}/cancel", url::segment(id.as_str())))
-    }
-
-    /// Stops publishing: `id` stays public until [`Netlify::unlock`] or a restore.
-    ///
-    /// # Errors
-    /// In doubt, [`Netlify::site`] tells.
-    pub fn lock(&self, id: &DeployId) -> Result<Deploy, ApiError> {
-        self.act(&format!("/deploys/{}/lock", url::segment(id.as_str())))
-    }
-
-    /// Lets new deploys become public again.
-    ///
-    /// # Errors
-    /// In doubt, [`Netlify::site`] tells.
-    pub fn unlock(&self, id: &DeployId) -> Result<Deploy, ApiError> {
-        self.act(&format!("/deploys/{}/unlock", url::segment(id.as_str())))
     }
 
     fn act(&self, path: &str) -> Result<Deploy, ApiError> {

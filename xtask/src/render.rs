@@ -67,14 +67,6 @@ impl DeployStatus {
     pub fn is_waiting(&self) -> bool {
         matches!(self, Self::Created | Self::Queued)
     }
-
-    /// Whether the previously live process may already have been stopped for it. With a disk it is, before the new one starts.
-    pub fn has_reached_start(&self) -> bool {
-        matches!(
-            self,
-            Self::UpdateInProgress | Self::UpdateFailed | Self::Live | Self::Deactivated
-        )
-    }
 }
 
 /// One deploy. Only the id is certain.
@@ -138,8 +130,8 @@ pub struct Listing {
     pub complete: bool,
 }
 
-/// The newest deploy that can be ours: of that trigger (`api`, `rollback`), not among those seen before, and of our commit where the
-/// provider names one.
+/// The newest deploy that can be ours: not among those seen before, and of that trigger (`api`, `rollback`) and our commit where the
+/// provider names them. Only the id is certain to be there, and taking a new deploy for another's would make a second one.
 pub fn find_ours<'d>(
     deploys: &'d [Deploy],
     seen: &BTreeSet<DeployId>,
@@ -151,7 +143,11 @@ pub fn find_ours<'d>(
             (Some(theirs), Some(ours)) => theirs == ours,
             _ => true,
         };
-        deploy.trigger.as_deref() == Some(trigger) && same_commit && !seen.contains(&deploy.id)
+        let same_trigger = deploy
+            .trigger
+            .as_deref()
+            .is_none_or(|found| found == trigger);
+        same_trigger && same_commit && !seen.contains(&deploy.id)
     })
 }
 
@@ -273,8 +269,6 @@ struct ListedEvent {
 
 #[derive(Deserialize)]
 struct Event {
-    #[serde(default, deserialize_with = "lenient")]
-    timestamp: Option<String>,
     #[serde(default)]
     details: Value,
 }
@@ -481,25 +475,6 @@ impl<'a> Render<'a> {
             (event.details["deployStatus"] == "canceled")
                 .then(|| "somebody cancelled it".to_owned())
         }))
-    }
-
-    /// What has gone wrong with running processes since a moment (milliseconds since the Unix epoch, by the provider's clock), newest
-    /// first: evidence of a crash loop long before the provider gives a deploy up.
-    ///
-    /// # Errors
-    /// When the events cannot be read.
-    pub fn crashes_since(&self, since_ms: i64) -> Result<Vec<String>, ApiError> {
-        let events = self.events("server_failed")?;
-        let recent = events.iter().filter(|event| {
-            event
-                .timestamp
-                .as_deref()
-                .and_then(rfc3339_ms)
-                .is_some_and(|at_ms| at_ms >= since_ms)
-        });
-        Ok(recent
-            .filter_map(|event| failure_text(&event.details["reason"], "while running"))
-            .collect())
     }
 
     fn events(&self, kind: &str) -> Result<Vec<Event>, ApiError> {

@@ -2,12 +2,12 @@
 //! by what was there before.
 
 use crate::event::Step;
-use crate::ids::{Commit, DeployId};
+use crate::ids::DeployId;
 use crate::job::{Job, LaneError, OUTAGE, poll_interval};
 use crate::lane::backend::not_known;
 use crate::lane::draft::settle;
 use crate::once::{Probe, once};
-use crate::render::{Deploy, Triggered};
+use crate::render::{Triggered, find_ours};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -191,20 +191,8 @@ fn seen(job: &Job<'_>) -> Result<BTreeSet<DeployId>, LaneError> {
 /// Our deploy among the newest ones.
 fn find(job: &Job<'_>, seen: &BTreeSet<DeployId>) -> Result<Option<DeployId>, LaneError> {
     let recent = job.read(OUTAGE, || job.service().recent())?;
-    Ok(recent
-        .into_iter()
-        .find(|deploy| is_ours(deploy, &job.plan.commit, seen))
-        .map(|deploy| deploy.id))
-}
-
-/// A provider that names no commit or trigger is believed, as long as the deploy is new.
-fn is_ours(deploy: &Deploy, commit: &Commit, seen: &BTreeSet<DeployId>) -> bool {
-    !seen.contains(&deploy.id)
-        && deploy.commit.as_ref().is_none_or(|found| found == commit)
-        && deploy
-            .trigger
-            .as_deref()
-            .is_none_or(|trigger| trigger == "api")
+    let ours = find_ours(&recent, seen, "api", Some(&job.plan.commit));
+    Ok(ours.map(|deploy| deploy.id.clone()))
 }
 
 fn is_conflict(error: &anyhow::Error) -> bool {
@@ -221,10 +209,7 @@ fn find_queued(job: &Job<'_>, accepted: Accepted) -> Result<DeployId, LaneError>
         let recent = job
             .read(budget, || job.service().recent())
             .map_err(|error| not_known(error, "the provider queued the deploy"))?;
-        if let Some(ours) = recent
-            .iter()
-            .find(|deploy| is_ours(deploy, &job.plan.commit, &accepted.seen))
-        {
+        if let Some(ours) = find_ours(&recent, &accepted.seen, "api", Some(&job.plan.commit)) {
             let id = ours.id.clone();
             name(
                 job,

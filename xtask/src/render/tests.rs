@@ -114,6 +114,11 @@ fn ours_is_new_triggered_so_and_of_our_commit() {
             "{candidate:?}"
         );
     }
+    let nameless = [Deploy {
+        trigger: None,
+        ..deploy("dep-2", "api", Some("abc"))
+    }];
+    assert!(find_ours(&nameless, &seen, "api", Some(&ours)).is_some());
     let rollback = [deploy("dep-3", "rollback", Some("old"))];
     assert!(find_ours(&rollback, &seen, "rollback", None).is_some());
 }

@@ -51,7 +51,7 @@ pub(super) fn check(checker: &mut Checker<'_>, at: &At, name: &str, environment:
     if environment.source == UploadSource::Git {
         checker.report(
             &at.key("source"),
-            "source = \"git\" is not built yet".to_owned(),
+            "source = \"git\" is not built yet",
             "say \"upload\": the publish folder's files are sent, whether or not the site is connected to a repository",
         );
     }
