@@ -89,6 +89,9 @@ impl Journal {
     /// # Errors
     /// When it cannot be opened, is damaged, or was written by a newer program.
     pub fn open(path: &Path) -> Result<Self> {
+        // Two first runs may come at once. SQLite's own lock does not help: it cannot wait for the change to write-ahead logging.
+        let folder = fs_err::File::open(path.parent().unwrap_or(Path::new(".")))?;
+        folder.lock().context("lock the journal's folder")?;
         let connection = Connection::open(path)
             .with_context(|| format!("open the journal {}", path.display()))?;
         Self::prepare(connection).with_context(|| {
@@ -313,3 +316,6 @@ impl Journal {
         Ok(row)
     }
 }
+
+#[cfg(test)]
+mod tests;
