@@ -338,12 +338,19 @@ pub fn is_withheld(variable: &str) -> bool {
         || variable.starts_with("TANDEM_")
 }
 
-/// The environment of the commands that a release runs: the process's own without what is withheld.
+/// Whether `cargo run` set this variable to describe the package that this program is. A cargo that inherits it compiles what asks
+/// for it anew, and the next `cargo xtask` does so again.
+fn describes_this_package(variable: &str) -> bool {
+    ["CARGO_MANIFEST_DIR", "CARGO_MANIFEST_PATH"].contains(&variable)
+        || variable.starts_with("CARGO_PKG_")
+}
+
+/// The environment of the commands that a release runs: the one that this program was called in, without what is withheld.
 pub fn child_vars(environ: &Environ) -> Vec<(String, String)> {
     environ
         .vars
         .iter()
-        .filter(|(name, _)| !is_withheld(name))
+        .filter(|(name, _)| !is_withheld(name) && !describes_this_package(name))
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect()
 }

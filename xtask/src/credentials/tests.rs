@@ -338,11 +338,17 @@ fn commands_never_see_what_is_withheld() {
         ("HOME", "/home/me"),
         ("NETLIFY_SITE_ID", "shop"),
         ("CI", "true"),
+        ("CARGO_MANIFEST_DIR", "/project/xtask"),
+        ("CARGO_PKG_NAME", "tandem"),
+        ("CARGO_HOME", "/home/.cargo"),
     ]);
     let place = Place::new(&vars);
     let kept: Vec<String> = child_vars(&place.environ)
         .into_iter()
         .map(|(name, _)| name)
         .collect();
-    assert_eq!(kept, ["CI", "HOME", "NETLIFY_SITE_ID", "PATH"]);
+    assert_eq!(
+        kept,
+        ["CARGO_HOME", "CI", "HOME", "NETLIFY_SITE_ID", "PATH"]
+    );
 }
