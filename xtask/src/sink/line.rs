@@ -4,6 +4,7 @@ use super::clean;
 use super::style::{Role, paint};
 use super::words::{duration, lane_state};
 use crate::event::{Event, EventKind, LaneDecision, Step, StepEnd};
+use crate::exit::Exit;
 use crate::ids::Lane;
 use crate::state::RunState;
 use std::fmt::Write as _;
@@ -169,12 +170,12 @@ pub(crate) fn lines(event: &Event, state: &RunState) -> Vec<Line> {
         EventKind::Warning { text } => vec![Line::new(Role::Warn, None, "warning", text)],
         EventKind::Note { text } => vec![Line::new(Role::Plain, None, "", text)],
         EventKind::RunFinished { exit, reason, .. } => {
-            let line = Line::new(
-                super::outcome::role(*exit),
-                None,
-                exit.outcome().replace('_', " "),
-                reason,
-            );
+            // Rollbacks and runs with nothing to do end well, too: the reason says what was done.
+            let outcome = match exit {
+                Exit::Done => "done".to_owned(),
+                other => other.outcome().replace('_', " "),
+            };
+            let line = Line::new(super::outcome::role(*exit), None, outcome, reason);
             vec![line.detail()]
         }
     }

@@ -235,7 +235,7 @@ mod tests {
         13.4s · frontend  live and verified  65f0c0ffee65f0c0ffee65f0, https://shop.example
         13.4s · release   record what is live  begins
         13.5s ✓ release   record what is live      0.0 s  20261123T170102Z-1a2b3c4-9f3c is recorded as live
-        13.5s ✓ release   released  frontend and backend of 1a2b3c4 are live and verified
+        13.5s ✓ release   done  frontend and backend of 1a2b3c4 are live and verified
         "#);
     }
 
