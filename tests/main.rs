@@ -15,6 +15,7 @@ mod broken_frontend;
 mod browser;
 mod changes;
 mod checks;
+mod ci;
 mod cloud_command;
 mod concurrency;
 mod first_release;

@@ -9,7 +9,7 @@ mod walls;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// Folders that are made, not written.
+/// What is made, not written.
 const MADE: [&str; 5] = [".git", ".tandem", "artifacts", "node_modules", "target"];
 
 fn repo() -> PathBuf {
@@ -28,11 +28,13 @@ fn files() -> BTreeMap<String, String> {
         for entry in std::fs::read_dir(&folder).unwrap() {
             let entry = entry.unwrap();
             let path = entry.path();
+            // In a worktree .git is a file.
+            let made = MADE.contains(&entry.file_name().to_string_lossy().as_ref());
+            if made || path.ends_with("frontend/vendor") {
+                continue;
+            }
             if path.is_dir() {
-                let made = MADE.contains(&entry.file_name().to_string_lossy().as_ref());
-                if !made && !path.ends_with("frontend/vendor") {
-                    folders.push(path);
-                }
+                folders.push(path);
             } else if let Ok(text) = std::fs::read_to_string(&path) {
                 found.insert(
                     path.strip_prefix(&root)

@@ -2,6 +2,7 @@
 
 pub mod app;
 pub mod bench;
+pub mod ci;
 pub mod cloud;
 pub mod deploy;
 pub mod history;
@@ -137,6 +138,8 @@ enum Command {
     Match(pipes::MatchArgs),
     /// Remove registered credentials from standard input
     Redact(pipes::RedactArgs),
+    /// Run what a change must pass, section by section, with a table of times at the end
+    Ci(ci::CiArgs),
     /// Measure what orchestration costs, as ratios against an ideal or a peer
     Bench(bench::BenchArgs),
     /// Print a completion script for a shell
@@ -266,6 +269,7 @@ fn run(cli: &Cli, environ: &Environ, console: &Console) -> Result<u8, Failure> {
         Command::Cloud(args) => cloud::run(&app, args),
         Command::Match(args) => pipes::run_match(&app, args),
         Command::Redact(args) => pipes::run_redact(&app, args),
+        Command::Ci(args) => ci::run(&app, args),
         Command::Bench(args) => bench::run(&app, args),
         Command::Completions(args) => pipes::run_completions(&app, args),
     }

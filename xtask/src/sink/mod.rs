@@ -20,7 +20,7 @@ mod screen;
 mod text_deploy;
 mod text_plan;
 mod timeline;
-mod words;
+pub(crate) mod words;
 
 #[cfg(test)]
 pub(crate) mod sample;
