@@ -59,12 +59,18 @@ impl Migrator {
             Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)
                 .doing(doing)?;
         self.wait_for_locks(&mut connection, self.timeout)?;
-        let cancel = self.cancel.clone();
+        let (cancel, heartbeat) = (self.cancel.clone(), self.heartbeat.clone());
+        let listener = self.on_event.clone();
+        let look = move || {
+            if let Some(listener) = &listener
+                && let Some(event) = heartbeat.beat()
+            {
+                listener(event);
+            }
+            cancel.signal().is_some()
+        };
         connection
-            .progress_handler(
-                INSTRUCTIONS_PER_LOOK,
-                Some(move || cancel.signal().is_some()),
-            )
+            .progress_handler(INSTRUCTIONS_PER_LOOK, Some(look))
             .doing(doing)?;
         // Off, and before any BEGIN, inside which it would be ignored: DROP TABLE would otherwise delete row by row and
         // cascade. SQLite as it is linked here has it on.

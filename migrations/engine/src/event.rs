@@ -27,6 +27,16 @@ pub enum Event {
     NothingToBackUp,
     /// A file begins.
     Started { phase: Phase, file: String },
+    /// A file is still running; at most one a second, and none for files that are done sooner.
+    Running {
+        phase: Phase,
+        file: String,
+        /// The statement that runs now, from 1.
+        statement: usize,
+        statements: usize,
+        /// Since the file began.
+        elapsed_ms: u64,
+    },
     /// A file's statements have run; in [`Phase::Apply`] they are not committed yet.
     Ran {
         phase: Phase,

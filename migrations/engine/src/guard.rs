@@ -25,7 +25,16 @@ pub(crate) struct Denial {
 struct State {
     /// The directives of the file that runs; none while the runner's own statements do.
     file: Option<Directives>,
-    denied: Option<Denial>,
+    seen: Seen,
+}
+
+/// What SQLite's parser said about a statement.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    /// Why it was denied, if it was.
+    pub(crate) denied: Option<Denial>,
+    /// The tables, in lower case, that it deletes from, by itself or through a trigger. DROP TABLE does so, too.
+    pub(crate) deletes: Vec<String>,
 }
 
 impl Guard {
@@ -39,9 +48,14 @@ impl Guard {
                 return Authorization::Allow;
             };
             match denial(&context, directives, &history) {
-                None => Authorization::Allow,
+                None => {
+                    if let AuthAction::Delete { table_name } = context.action {
+                        state.seen.deletes.push(table_name.to_lowercase());
+                    }
+                    Authorization::Allow
+                }
                 Some(reason) => {
-                    state.denied = Some(reason);
+                    state.seen.denied = Some(reason);
                     Authorization::Deny
                 }
             }
@@ -52,18 +66,18 @@ impl Guard {
         Ok(guard)
     }
 
-    /// From now on statements are the file's; none ends that.
+    /// From now on statements are the file's.
     pub(crate) fn arm(&self, file: Option<Directives>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = State { file, denied: None };
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = State {
+            file,
+            seen: Seen::default(),
+        };
     }
 
-    /// Why the last statement was denied, if it was.
-    pub(crate) fn denied(&self) -> Option<Denial> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .denied
-            .take()
+    /// From now on they are the runner's again; answers what was seen of the file's.
+    pub(crate) fn disarm(&self) -> Seen {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *state).seen
     }
 }
 

@@ -67,6 +67,21 @@ impl Statement<'_> {
             .get(index)
             .is_some_and(|token| token.is(keyword))
     }
+
+    /// Has it this keyword anywhere?
+    pub(crate) fn has(&self, keyword: &str) -> bool {
+        self.tokens.iter().any(|token| token.is(keyword))
+    }
+
+    /// Has it these keywords one after the other?
+    pub(crate) fn has_row(&self, keywords: &[&str]) -> bool {
+        self.tokens.windows(keywords.len()).any(|window| {
+            window
+                .iter()
+                .zip(keywords)
+                .all(|(token, keyword)| token.is(keyword))
+        })
+    }
 }
 
 /// Something that is opened and never closed.

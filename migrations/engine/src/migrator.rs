@@ -3,6 +3,7 @@
 use crate::cancel::Cancel;
 use crate::error::Error;
 use crate::event::Event;
+use crate::heartbeat::{Heartbeat, Listener};
 use crate::history::HistoryRow;
 use crate::report::{
     Baseline, DryRun, Lint, Rehearsal, Repair, Report, Restore, Status, Verification,
@@ -10,6 +11,7 @@ use crate::report::{
 use crate::schema::Schema;
 use crate::source::MigrationFile;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long to wait for another writer unless told otherwise: longer than any sane transaction of a running service.
@@ -26,7 +28,8 @@ pub struct Migrator {
     pub(crate) allow_newer: bool,
     pub(crate) git_commit: Option<String>,
     pub(crate) cancel: Cancel,
-    on_event: Option<Box<dyn Fn(Event) + Send + Sync>>,
+    pub(crate) on_event: Option<Listener>,
+    pub(crate) heartbeat: Heartbeat,
 }
 
 impl Migrator {
@@ -43,6 +46,7 @@ impl Migrator {
             git_commit: None,
             cancel: Cancel::new(),
             on_event: None,
+            heartbeat: Heartbeat::default(),
         }
     }
 
@@ -99,7 +103,14 @@ impl Migrator {
     /// Called with every [`Event`], on the thread that migrates.
     #[must_use]
     pub fn on_event(mut self, on_event: impl Fn(Event) + Send + Sync + 'static) -> Self {
-        self.on_event = Some(Box::new(on_event));
+        self.on_event = Some(Arc::new(on_event));
+        self
+    }
+
+    /// How often a file that runs for long sends [`Event::Running`] (every second).
+    #[must_use]
+    pub fn progress_interval(mut self, interval: Duration) -> Self {
+        self.heartbeat = Heartbeat::every(interval);
         self
     }
 

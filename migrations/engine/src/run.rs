@@ -8,12 +8,14 @@ use crate::foreign_keys;
 use crate::guard::{Denial, Guard};
 use crate::history::quote;
 use crate::lexer::Statement;
-use crate::lint;
+use crate::lint::{self, Finding, Risk};
 use crate::locate;
+use crate::loss::{Lost, Trail};
 use crate::migrator::Migrator;
 use crate::rebuild;
 use crate::report::{FileReport, RowChange};
 use crate::rows;
+use crate::shape::Shape;
 use rusqlite::{Connection, ErrorCode};
 use std::collections::BTreeMap;
 
@@ -45,27 +47,19 @@ impl Runner<'_> {
                 .for_each(|note| self.migrator.note(note.clone()));
         }
         let reading = lint::read(file);
-        let before = self.columns(&reading)?;
+        let before = self.shapes(&reading)?;
+        let counts = measure.clone().unwrap_or_default();
+        let mut trail = measure.as_ref().map(|_| Trail::default());
         let watch = Stopwatch::start();
-        for statement in &file.statements {
-            self.statement(file, statement)?;
-        }
+        let heartbeat = &self.migrator.heartbeat;
+        heartbeat.begin(self.phase, file.name, file.statements.len());
+        let ran = self.statements(file, &mut trail);
+        heartbeat.end();
+        ran?;
         self.reset_connection(file)?;
         let duration_ms = watch.elapsed_ms();
-        let mut findings = reading
-            .findings_where(|table| before.get(table).is_some_and(|columns| !columns.is_empty()));
-        for (table, after) in self
-            .columns(&reading)?
-            .into_iter()
-            .filter(|(table, _)| reading.rebuilt.contains(table))
-        {
-            findings.extend(
-                before
-                    .get(&table)
-                    .and_then(|before| rebuild::compare(&table, before, &after)),
-            );
-        }
-        let rows = self.measure(file, &reading, measure)?;
+        let findings = self.findings(&reading, &before, &counts)?;
+        let rows = self.measure(file, &reading, &trail.unwrap_or_default(), measure)?;
         self.migrator.emit(Event::Ran {
             phase: self.phase,
             file: file.name.to_owned(),
@@ -80,6 +74,62 @@ impl Runner<'_> {
             findings,
             rows,
         })
+    }
+
+    fn statements(&self, file: &Prepared<'_>, trail: &mut Option<Trail>) -> Result<(), Error> {
+        for (index, statement) in file.statements.iter().enumerate() {
+            if self.migrator.heartbeat.statement(index + 1)
+                && let Some(event) = self.migrator.heartbeat.beat()
+            {
+                self.migrator.emit(event);
+            }
+            let deletes = self.statement(file, statement)?;
+            if let Some(trail) = trail {
+                let structural = statement.word(0, "DROP") || statement.word(0, "ALTER");
+                trail.follow(statement, if structural { Vec::new() } else { deletes });
+            }
+        }
+        Ok(())
+    }
+
+    /// What lint says about the file, now that it has run.
+    fn findings(
+        &self,
+        reading: &lint::Reading,
+        before: &BTreeMap<String, Shape>,
+        counts: &rows::Counts,
+    ) -> Result<Vec<Finding>, Error> {
+        let rows = |table: &str| {
+            let mut found = counts.iter();
+            found
+                .find(|(name, _)| name.eq_ignore_ascii_case(table))
+                .map(|(_, rows)| *rows)
+        };
+        let mut findings = reading.findings_where(|table| before.contains_key(table), rows);
+        for table in &reading.rebuilt {
+            let (Some(before), Some(after)) =
+                (before.get(table), Shape::read(self.connection, table)?)
+            else {
+                continue;
+            };
+            let slow = findings.iter_mut().find(|finding| {
+                finding.risk == Risk::Slow && finding.table.as_ref() == Some(table)
+            });
+            let place = slow.map(|slow| {
+                if reading.copied_plainly.contains(table) {
+                    slow.instead = rebuild::in_place(table, before, &after);
+                }
+                (slow.line, slow.column)
+            });
+            let (line, column) = place.unwrap_or((1, 1));
+            let compared = rebuild::compare(table, before, &after);
+            findings.extend(compared.into_iter().map(|finding| Finding {
+                line,
+                column,
+                ..finding
+            }));
+        }
+        Ok(findings)
     }
 
     /// Runs files one after the other inside the open transaction, and refuses new violations of foreign keys.
@@ -107,19 +157,23 @@ impl Runner<'_> {
         })
     }
 
-    fn columns(
-        &self,
-        reading: &lint::Reading,
-    ) -> Result<BTreeMap<String, BTreeMap<String, rebuild::Column>>, Error> {
-        reading
-            .rebuilt
-            .iter()
-            .chain(reading.gone.keys())
-            .map(|table| Ok((table.clone(), rebuild::columns(self.connection, table)?)))
-            .collect()
+    /// The tables and views that the file is about to replace or remove, as they are.
+    fn shapes(&self, reading: &lint::Reading) -> Result<BTreeMap<String, Shape>, Error> {
+        let mut shapes = BTreeMap::new();
+        for table in reading.rebuilt.iter().chain(&reading.gone) {
+            if let Some(shape) = Shape::read(self.connection, table)? {
+                shapes.insert(table.clone(), shape);
+            }
+        }
+        Ok(shapes)
     }
 
-    fn statement(&self, file: &Prepared<'_>, statement: &Statement<'_>) -> Result<(), Error> {
+    /// Runs one statement; answers the tables that it deleted from.
+    fn statement(
+        &self,
+        file: &Prepared<'_>,
+        statement: &Statement<'_>,
+    ) -> Result<Vec<String>, Error> {
         if let Some(signal) = self.migrator.cancel.signal() {
             return Err(Error::Interrupted { signal });
         }
@@ -127,11 +181,12 @@ impl Runner<'_> {
         self.guard
             .arm((!statement.word(0, "VACUUM")).then_some(file.directives));
         let outcome = self.execute(statement.text);
-        let denied = self.guard.denied();
-        self.guard.arm(None);
+        let seen = self.guard.disarm();
         match outcome {
             // Some errors end the transaction by themselves, and RAISE(ROLLBACK) or OR ROLLBACK may do so.
-            Ok(()) if file.directives.no_transaction || !self.connection.is_autocommit() => Ok(()),
+            Ok(()) if file.directives.no_transaction || !self.connection.is_autocommit() => {
+                Ok(seen.deletes)
+            }
             Ok(()) => Err(self.failed(
                 file,
                 statement,
@@ -139,7 +194,7 @@ impl Runner<'_> {
                 "it ended the runner's transaction".to_owned(),
                 "no ROLLBACK in a migration, not in a trigger or conflict clause either".to_owned(),
             )),
-            Err(error) => Err(self.classify(file, statement, error, denied)),
+            Err(error) => Err(self.classify(file, statement, error, seen.denied)),
         }
     }
 
@@ -254,6 +309,7 @@ impl Runner<'_> {
         &self,
         file: &Prepared<'_>,
         reading: &lint::Reading,
+        trail: &Trail,
         measure: &mut Measure,
     ) -> Result<Vec<RowChange>, Error> {
         let Some(before) = measure.as_mut().filter(|_| reading.changes_rows) else {
@@ -261,29 +317,53 @@ impl Runner<'_> {
         };
         let after = rows::count(self.connection, &self.migrator.history_table)?;
         let before = std::mem::replace(before, after.clone());
-        // A DELETE, or a copy with a WHERE or a JOIN, says that rows go; a copy that drops some in silence does not.
-        let said = |table: &str| {
-            reading.deletes
-                || file.directives.contract
-                || reading.selected_from.contains(&table.to_lowercase())
+        // A WHERE in the copy says which rows are to stay; that is seen, too, but no mistake.
+        let chosen = |lost: &Lost| {
+            let copied = reading.selections.get(&lost.table.to_lowercase());
+            file.directives.contract || copied.is_some_and(|(_, word)| *word == lint::WHERE)
         };
-        let lines: Vec<String> = rows::lost(&before, &after)
-            .iter()
-            .filter(|(table, ..)| !said(table))
-            .map(|(table, old, new)| format!("{table} has {old} rows before and {new} after"))
-            .collect();
-        if !lines.is_empty() {
-            return Err(Error::Integrity {
-                file: file.name.to_owned(),
-                message: format!("{} would lose rows without deleting any: {}", file.name, lines.join("; ")),
-                hint: "copy all rows; if they are to go, say so with DELETE, or with `-- migrate: allow contract` at the top".to_owned(),
-            });
+        let (chosen, unseen): (Vec<Lost>, Vec<Lost>) =
+            trail.lost(&before, &after).into_iter().partition(chosen);
+        if !unseen.is_empty() {
+            return Err(loses(file, reading, &unseen));
+        }
+        for lost in &chosen {
+            self.migrator
+                .note(format!("{}: {}", file.name, fewer(file, reading, lost)));
         }
         Ok(changes(&before, &after)
             .into_iter()
             .filter(|change| change.before != change.after)
             .collect())
     }
+}
+
+/// A table that is smaller after a file than before, and no DELETE that says so.
+fn loses(file: &Prepared<'_>, reading: &lint::Reading, lost: &[Lost]) -> Error {
+    let lines: Vec<String> = lost.iter().map(|lost| fewer(file, reading, lost)).collect();
+    Error::Integrity {
+        file: file.name.to_owned(),
+        message: format!(
+            "{} would lose rows without deleting any: {}",
+            file.name,
+            lines.join("; ")
+        ),
+        hint: "copy all rows; if some are to go, DELETE them from that table in the same file, or say `-- migrate: allow contract` at its top".to_owned(),
+    }
+}
+
+fn fewer(file: &Prepared<'_>, reading: &lint::Reading, lost: &Lost) -> String {
+    let copied = reading.selections.get(&lost.table.to_lowercase());
+    let copied = copied.map_or_else(String::new, |(start, word)| {
+        let line = locate::location(file.name, file.text, *start).line;
+        format!(" (line {line} copies some of them, with {word})")
+    });
+    let Lost {
+        table,
+        before,
+        after,
+    } = lost;
+    format!("{table} has {before} rows before and {after} after{copied}")
 }
 
 /// Rows per table, side by side.

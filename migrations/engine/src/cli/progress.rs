@@ -26,6 +26,22 @@ fn line(event: &Event) -> Option<String> {
             path.display()
         ),
         Event::NothingToBackUp => "no rows yet: no backup, no rehearsal".to_owned(),
+        Event::Running {
+            phase,
+            file,
+            statement,
+            statements,
+            elapsed_ms,
+        } => {
+            let verb = match phase {
+                Phase::Rehearsal => "rehearsing",
+                Phase::Apply => "running",
+            };
+            format!(
+                "{verb} {file}: statement {statement} of {statements}, {} s so far",
+                elapsed_ms / 1000
+            )
+        }
         Event::Ran {
             phase: Phase::Rehearsal,
             file,

@@ -178,6 +178,7 @@ fn lint_refuses_what_breaks_the_previous_release_in_silence() {
     insta::assert_snapshot!(String::from_utf8_lossy(&output.stdout), @r"
     2.sql: breaks the previous release
       2.sql:2:1: breaking: drops a column of a, which the previous release may still use
+      2.sql:2:1: destructive: throws away what is in a column of a
     ");
     env.file(
         "2.sql",

@@ -89,16 +89,16 @@ fn its_transaction_is_the_runners() {
 #[test]
 fn a_rebuild_that_forgets_rows_has_to_say_so() {
     let env = Env::new();
-    env.file("1.sql", "CREATE TABLE a (x);");
+    env.file("1.sql", "CREATE TABLE a (x); CREATE TABLE p (x);");
     env.apply().expect("the base");
-    env.sql("INSERT INTO a VALUES (1), (1), (NULL)");
+    env.sql("INSERT INTO a VALUES (1), (1), (NULL); INSERT INTO p VALUES (1)");
     let copy = |select: &str| {
         format!("CREATE TABLE n (x UNIQUE);\n{select};\nDROP TABLE a;\nALTER TABLE n RENAME TO a;")
     };
     env.file("2.sql", copy("INSERT OR IGNORE INTO n SELECT x FROM a"));
     insta::assert_snapshot!(env.error(), @r"
-    exit 4: 2.sql would lose rows without deleting any: a has 3 rows before and 2 after
-    hint: copy all rows; if they are to go, say so with DELETE, or with `-- migrate: allow contract` at the top
+    exit 4: 2.sql would lose rows without deleting any: a has 3 rows before and 2 after (line 2 copies some of them, with IGNORE)
+    hint: copy all rows; if some are to go, DELETE them from that table in the same file, or say `-- migrate: allow contract` at its top
     ");
     env.file("2.sql", copy("SELECT 'the copy is missing'"));
     assert_eq!(env.apply().map_err(|error| error.exit_code()), Err(4));
@@ -112,12 +112,51 @@ fn a_rebuild_that_forgets_rows_has_to_say_so() {
     );
     env.apply().expect("it says so");
     assert_eq!(env.value("SELECT count(*) FROM a"), "2");
+    for (select, said) in [
+        ("SELECT a.x FROM a JOIN p ON a.x = p.x", "JOIN"),
+        (
+            "SELECT a.x FROM a INNER JOIN p ON a.x = p.x WHERE a.x > 0",
+            "JOIN",
+        ),
+        ("SELECT x FROM a LIMIT 1", "LIMIT"),
+    ] {
+        // What is said of another table, or lost while another one grows, says nothing of this one.
+        let other =
+            "CREATE TABLE b (x); INSERT INTO b VALUES (1), (2), (3); DELETE FROM b WHERE x > 1;";
+        env.file(
+            "3.sql",
+            format!("{other}\n{}", copy(&format!("INSERT INTO n {select}"))),
+        );
+        let error = env.error();
+        let wanted = format!("after (line 3 copies some of them, with {said})");
+        assert!(
+            error.starts_with("exit 4") && error.contains(&wanted),
+            "{error}"
+        );
+    }
     env.file(
         "3.sql",
-        copy("INSERT INTO n SELECT x FROM a WHERE x IS NOT NULL"),
+        format!(
+            "DELETE FROM a WHERE x IS NULL;\n{}",
+            copy("INSERT INTO n SELECT a.x FROM a JOIN p ON a.x = p.x")
+        ),
     );
-    env.apply().expect("a WHERE says so, too");
-    env.file("4.sql", "DELETE FROM a;");
-    env.apply().expect("so does DELETE");
+    env.apply().expect("it deletes them in so many words");
+    env.sql("INSERT INTO a VALUES (2)");
+    env.file("3b.sql", copy("INSERT INTO n SELECT x FROM a WHERE x < 2"));
+    let notes = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let heard = std::sync::Arc::clone(&notes);
+    let migrator = env.migrator().on_event(move |event| {
+        if let Event::Note { text } = event {
+            heard.lock().expect("notes").push(text);
+        }
+    });
+    migrator.apply().expect("a WHERE says which rows stay");
+    assert_eq!(
+        *notes.lock().expect("notes"),
+        ["3b.sql: a has 2 rows before and 1 after (line 2 copies some of them, with WHERE)"]
+    );
+    env.file("4.sql", "CREATE TABLE k (x); CREATE TRIGGER r AFTER INSERT ON k BEGIN DELETE FROM a; END; INSERT INTO k VALUES (1);");
+    env.apply().expect("so does a trigger");
     assert_eq!(env.value("SELECT count(*) FROM a"), "0");
 }

@@ -245,8 +245,11 @@ fn a_set_full_of_table_rebuilds_keeps_every_child_row() {
 #[test]
 fn a_set_that_renames_the_old_tables_away_applies() {
     let Some(set) = set("memos") else { return };
-    let files = files(&set, false);
+    let mut files = files(&set, false);
     compare(None, &files, 0, |migrator| migrator);
+    refuses_to_lose(&files, 45, "copies some of them, with JOIN");
+    // Its last rebuild leaves out rows that have no partner, and has to say so.
+    say(&mut files, "reaction_memo_id", "allow contract");
     for split in [5, 25, 45] {
         compare(None, &files, split, |migrator| migrator);
     }
