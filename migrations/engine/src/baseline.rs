@@ -1,51 +1,57 @@
 //! Adopts a database that others have made: records files as applied without running them.
 
-use crate::check::Prepared;
 use crate::connection::roll_back;
-use crate::error::{Doing as _, Error};
-use crate::event::Phase;
-use crate::guard::Guard;
-use crate::history::{self, Kind, NewRow, read_history};
-use crate::lint;
+use crate::error::Error;
+use crate::history::{self, HistoryRow, Kind, NewRow, read_history};
+use crate::matching::refused;
 use crate::migrator::Migrator;
 use crate::report::Baseline;
-use crate::run::Runner;
-use crate::schema::Schema;
 use rusqlite::Connection;
-use std::path::Path;
+use std::collections::BTreeSet;
 
-/// Tables in which other tools keep their history: in the database, but in no file.
-const OTHER_HISTORIES: [&str; 12] = [
-    "_prisma_migrations",
-    "_sqlx_migrations",
-    "__diesel_schema_migrations",
-    "__drizzle_migrations",
-    "schema_migrations",
-    "refinery_schema_history",
-    "goose_db_version",
-    "gorp_migrations",
-    "knex_migrations",
-    "knex_migrations_lock",
-    "flyway_schema_history",
-    "atlas_schema_revisions",
-];
+/// The name that stands for "find the file".
+const AUTO: &str = "auto";
+
+/// What is to be done so that the history says what the database is.
+#[derive(Default)]
+struct Adoption<'a> {
+    /// Indexes of files to record, and whether a row of theirs that was begun is replaced.
+    record: Vec<(usize, bool)>,
+    correct: Vec<Correction<'a>>,
+}
+
+/// A row of a history that disagrees with the schema.
+enum Correction<'a> {
+    Forget(&'a HistoryRow, &'static str),
+    Retire(&'a HistoryRow),
+    Text(&'a HistoryRow, usize),
+}
 
 impl Migrator {
-    pub(crate) fn baseline_now(&self, name: &str) -> Result<Baseline, Error> {
+    /// With `write` false only says what it would do.
+    pub(crate) fn baseline_now(&self, name: &str, write: bool) -> Result<Baseline, Error> {
         if !self.database.exists() {
             return Err(refused(
                 format!("there is no {}", self.database.display()),
                 "a new database needs no baseline: apply the files",
             ));
         }
-        let last = if name == "auto" {
+        let auto = name == AUTO;
+        let last = if auto {
             self.matching_file()?
         } else {
             self.index_of(name)?
         };
+        if !write {
+            let rows = match self.open_existing()? {
+                Some(connection) => read_history(&connection, &self.history_table)?,
+                None => Vec::new(),
+            };
+            return Ok(self.described(last, &self.adoption(&rows, last, auto)));
+        }
         let mut connection = self.open()?;
         self.begin(&mut connection)?;
-        let outcome = self.baseline_under_lock(&connection, last);
+        let outcome = self.baseline_under_lock(&connection, last, auto);
         roll_back(&connection);
         outcome
     }
@@ -69,130 +75,132 @@ impl Migrator {
         })
     }
 
-    fn baseline_under_lock(&self, connection: &Connection, last: usize) -> Result<Baseline, Error> {
-        history::ensure(connection, &self.history_table)?;
-        let rows = read_history(connection, &self.history_table)?;
-        let mut recorded = Vec::new();
-        for file in self.files.iter().take(last + 1) {
-            let row = rows.iter().find(|row| row.filename == file.name);
-            let replaces = row.is_some();
-            if row.is_some_and(|row| row.kind != Kind::Unfinished) {
-                continue;
+    /// Where the schema itself has said which files it comes from, the history is made to agree; a person who names a file
+    /// speaks of that file and those before it only.
+    fn adoption<'a>(&self, rows: &'a [HistoryRow], last: usize, auto: bool) -> Adoption<'a> {
+        let mut adoption = Adoption::default();
+        for (index, file) in self.files.iter().enumerate().take(last + 1) {
+            match rows.iter().find(|row| row.filename == file.name) {
+                None => adoption.record.push((index, false)),
+                Some(row) if row.kind == Kind::Unfinished => adoption.record.push((index, true)),
+                Some(_) => {}
             }
-            // Another release may only be asked about what it is known to run on; nobody has tried these here.
-            let compatible = crate::check::prepare(file, self.own_transaction)
-                .is_ok_and(|file| lint::compatible(&lint::read(&file).findings));
-            let row = NewRow {
-                filename: &file.name,
-                checksum: &file.checksum(),
-                raw_checksum: &file.raw_checksum(),
-                compatible,
-                duration_ms: 0,
-                statements: 0,
-                git_commit: self.git_commit.as_deref(),
-                kind: Kind::Baseline,
-                replaces,
-            };
-            history::record(connection, &self.history_table, &row)?;
-            recorded.push(file.name.clone());
         }
-        self.commit(connection, &[])?;
-        Ok(Baseline { recorded })
+        if !auto {
+            return adoption;
+        }
+        let mut seen = BTreeSet::new();
+        for row in rows {
+            let index = self.files.iter().position(|file| file.name == row.filename);
+            adoption.correct.extend(if !seen.insert(&row.filename) {
+                Some(Correction::Forget(row, "the same file is recorded before"))
+            } else {
+                match index {
+                    Some(index) if index > last => Some(Correction::Forget(
+                        row,
+                        "the schema does not have it; it is pending again",
+                    )),
+                    Some(index) => self.other_text(row, index),
+                    None if row.kind != Kind::Retired => Some(Correction::Retire(row)),
+                    None => None,
+                }
+            });
+        }
+        adoption
     }
 
-    /// Applies the files one by one in memory until the schema is the database's.
-    fn matching_file(&self) -> Result<usize, Error> {
-        let Some(existing) = self.open_existing()? else {
-            return Err(refused("there is no database".to_owned(), ""));
+    fn other_text<'a>(&self, row: &'a HistoryRow, index: usize) -> Option<Correction<'a>> {
+        let file = self.files.get(index)?;
+        let other = row.checksum.as_ref()? != &file.checksum();
+        (other && row.kind != Kind::Unfinished).then_some(Correction::Text(row, index))
+    }
+
+    fn described(&self, last: usize, adoption: &Adoption<'_>) -> Baseline {
+        let name = |index: usize| {
+            let file = self.files.get(index);
+            file.map(|file| file.name.clone()).unwrap_or_default()
         };
-        let wanted = Schema::read(&existing, &self.history_table)?.normal(&OTHER_HISTORIES);
-        drop(existing);
-        if wanted.is_empty() {
-            return Err(refused(
-                "the database has no tables".to_owned(),
-                "an empty database needs no baseline: apply the files",
-            ));
-        }
-        let indexes: Vec<usize> = (0..self.files.len()).collect();
-        let prepared = self.prepare(&indexes)?;
-        let mut connection = self.open_scratch(Path::new(":memory:"))?;
-        let guard = Guard::install(&mut connection, &self.history_table)?;
-        let mut matches: Vec<usize> = Vec::new();
-        let mut nearest: Option<(usize, usize)> = None;
-        for (index, file) in prepared.iter().enumerate() {
-            if !self.step(&connection, &guard, file)? {
-                break;
-            }
-            let schema = Schema::read(&connection, &self.history_table)?.normal(&OTHER_HISTORIES);
-            let differences = schema.iter().filter(|line| !wanted.contains(line)).count()
-                + wanted.iter().filter(|line| !schema.contains(line)).count();
-            if differences == 0 {
-                matches.push(index);
-            } else if nearest.is_none_or(|(least, _)| differences < least) {
-                nearest = Some((differences, index));
-            }
-        }
-        let name = |index: usize| self.files.get(index).map_or("", |file| file.name.as_str());
-        match (matches.as_slice(), nearest) {
-            ([only], _) => Ok(*only),
-            ([first, .., last], _) => Err(refused(
-                format!(
-                    "the schema is the same after {} and after {}: files between change rows only",
-                    name(*first),
-                    name(*last)
-                ),
-                "look at the rows and name the last file that is applied: --baseline FILE",
-            )),
-            ([], Some((differences, index))) => Err(refused(
-                format!(
-                    "no file leaves this schema; nearest is {} with {differences} definition(s) that differ",
-                    name(index)
-                ),
-                "compare `migrate --dump-schema` with it, then name the file: --baseline FILE",
-            )),
-            ([], None) => Err(refused(
-                "no file leaves this schema".to_owned(),
-                "do these files belong to this database? If so name the last applied one: --baseline FILE",
-            )),
+        let correct = adoption.correct.iter();
+        Baseline {
+            last: name(last),
+            recorded: adoption
+                .record
+                .iter()
+                .map(|(index, _)| name(*index))
+                .collect(),
+            corrected: correct
+                .map(|correction| match correction {
+                    Correction::Forget(row, why) => {
+                        format!("removed row {} of {}: {why}", row.id, row.filename)
+                    }
+                    Correction::Retire(row) => {
+                        format!("retired {}: its file is gone", row.filename)
+                    }
+                    Correction::Text(row, _) => {
+                        format!("recorded the present text of {}", row.filename)
+                    }
+                })
+                .collect(),
+            backup: None,
         }
     }
 
-    /// False where a file does not run on what the ones before it made: they need a schema that is not in the folder.
-    fn step(
+    fn baseline_under_lock(
         &self,
         connection: &Connection,
-        guard: &Guard,
-        file: &Prepared<'_>,
-    ) -> Result<bool, Error> {
-        let runner = Runner {
-            migrator: self,
-            connection,
-            guard,
-            phase: Phase::Rehearsal,
-        };
-        if !file.directives.no_transaction {
-            connection
-                .execute_batch("BEGIN")
-                .doing(|| "begin".to_owned())?;
+        last: usize,
+        auto: bool,
+    ) -> Result<Baseline, Error> {
+        let rows = read_history(connection, &self.history_table)?;
+        let adoption = self.adoption(&rows, last, auto);
+        let mut baseline = self.described(last, &adoption);
+        if !adoption.correct.is_empty() {
+            baseline.backup = Some(self.back_up(rows.last().map(|row| row.filename.as_str()))?);
         }
-        let outcome = runner.file(file, &mut None);
-        if outcome.is_ok() && !connection.is_autocommit() {
-            connection
-                .execute_batch("COMMIT")
-                .doing(|| "commit".to_owned())?;
+        history::ensure(connection, &self.history_table)?;
+        let table = &self.history_table;
+        for correction in &adoption.correct {
+            match correction {
+                Correction::Forget(row, _) => history::forget(connection, table, row.id)?,
+                Correction::Retire(row) => {
+                    history::amend(connection, table, row.id, None, Kind::Retired)?;
+                }
+                Correction::Text(row, index) => {
+                    if let Some(file) = self.files.get(*index) {
+                        let hashes = (file.checksum(), file.raw_checksum());
+                        let hashes = Some((hashes.0.as_str(), hashes.1.as_str()));
+                        history::amend(connection, table, row.id, hashes, row.kind)?;
+                    }
+                }
+            }
         }
-        roll_back(connection);
-        match outcome {
-            Ok(_) => Ok(true),
-            Err(Error::Interrupted { signal }) => Err(Error::Interrupted { signal }),
-            Err(_) => Ok(false),
+        for (index, replaces) in &adoption.record {
+            self.record_baseline(connection, *index, *replaces)?;
         }
+        self.commit(connection, &[])?;
+        Ok(baseline)
     }
-}
 
-fn refused(message: String, hint: &str) -> Error {
-    Error::Refused {
-        message,
-        hint: hint.to_owned(),
+    fn record_baseline(
+        &self,
+        connection: &Connection,
+        index: usize,
+        replaces: bool,
+    ) -> Result<(), Error> {
+        let Some(file) = self.files.get(index) else {
+            return Ok(());
+        };
+        let row = NewRow {
+            filename: &file.name,
+            checksum: &file.checksum(),
+            raw_checksum: &file.raw_checksum(),
+            compatible: self.compatible_by_text(index),
+            duration_ms: 0,
+            statements: 0,
+            git_commit: self.git_commit.as_deref(),
+            kind: Kind::Baseline,
+            replaces,
+        };
+        history::record(connection, &self.history_table, &row)
     }
 }

@@ -3,6 +3,7 @@
 use crate::error::{Doing as _, Error};
 use crate::source::MigrationFile;
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// How keys are ordered.
@@ -16,30 +17,56 @@ pub enum Order {
 
 /// Folders inside folders are followed this far; real trees have one or two levels.
 const DEPTH_MAX: usize = 8;
+/// What a folder that is one migration calls its statements.
+const IN_FOLDER: [&str; 2] = ["migration.sql", "up.sql"];
+/// Endings of files that are applied. The second is how projects that support several databases name this one's.
+const ENDINGS: [&str; 2] = [".sql", ".sql.sqlite"];
 
-/// Reads all `*.sql` files under `dir`, in order.
+/// What a folder holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Discovery {
+    /// The migrations, in order.
+    pub files: Vec<MigrationFile>,
+    /// Other files and folders with SQL in them, which are no migrations: said so that nobody thinks they were applied.
+    pub ignored: Vec<String>,
+}
+
+/// Reads the migrations in `dir`, in order.
 ///
-/// Left out are hidden files, folders that are a Rust package, and the `down` half of an up-and-down pair. Without an
-/// `order`, a set whose byte order and natural order differ is refused.
+/// A migration is a `*.sql` file; or a folder with a `migration.sql` or an `up.sql`; or a file in a folder whose name is a
+/// version (`0.2/`, `v15/`, `2024/`). The key is the path below `dir`. All other folders are left out, and so are `*.down.sql`,
+/// hidden files, and other files of a folder that is one migration. Without an `order`, a set whose byte order and natural
+/// order differ is refused.
 ///
 /// # Errors
 /// [`Error::Files`] for a set that cannot be trusted, [`Error::File`] for what cannot be read.
 pub fn discover(dir: &Path, order: Option<Order>) -> Result<Vec<MigrationFile>, Error> {
-    let mut names = Vec::new();
-    let root = fs_err::canonicalize(dir).doing(|| "find the migrations folder".to_owned())?;
-    walk(&root, &root, "", 0, &mut names)?;
-    let names = without_down_halves(&names)?;
-    let names = sorted(names, order)?;
-    refuse_clashes(names.iter().map(String::as_str))?;
-    names
-        .into_iter()
-        .map(|name| {
-            let text = fs_err::read(root.join(&name)).doing(|| "read a migration".to_owned())?;
-            Ok(MigrationFile { name, text })
-        })
-        .collect()
+    look_into(dir, order).map(|found| found.files)
 }
 
+/// As [`discover`], and says what it left out.
+///
+/// # Errors
+/// As [`discover`].
+pub fn look_into(dir: &Path, order: Option<Order>) -> Result<Discovery, Error> {
+    let root = fs_err::canonicalize(dir).doing(|| "find the migrations folder".to_owned())?;
+    let mut names = Vec::new();
+    walk(&root, &root, "", 0, &mut names)?;
+    let (names, mut ignored) = chosen(names)?;
+    ignored.sort();
+    let names = sorted(names, order)?;
+    refuse_clashes(names.iter().map(String::as_str))?;
+    let read = |name: String| {
+        let text = fs_err::read(root.join(&name)).doing(|| "read a migration".to_owned())?;
+        Ok(MigrationFile { name, text })
+    };
+    Ok(Discovery {
+        files: names.into_iter().map(read).collect::<Result<_, Error>>()?,
+        ignored,
+    })
+}
+
+/// The paths of all SQL files.
 fn walk(
     root: &Path,
     dir: &Path,
@@ -62,9 +89,8 @@ fn walk(
             ));
         };
         let path = entry.path();
-        let is_sql = Path::new(&name)
-            .extension()
-            .is_some_and(|extension| extension.eq_ignore_ascii_case("sql"));
+        let lower = name.to_lowercase();
+        let is_sql = ENDINGS.iter().any(|ending| lower.ends_with(ending));
         let file_type = entry.file_type().doing(|| format!("inspect {name}"))?;
         let is_folder = file_type.is_dir() || file_type.is_symlink() && path.is_dir();
         if name.starts_with('.') || !(is_sql || is_folder) {
@@ -91,10 +117,8 @@ fn walk(
                     "rename the folder",
                 ));
             }
-            if !path.join("Cargo.toml").exists() {
-                walk(root, &path, &format!("{key}/"), depth + 1, names)?;
-            }
-        } else if !name.ends_with(".sql") {
+            walk(root, &path, &format!("{key}/"), depth + 1, names)?;
+        } else if !ENDINGS.iter().any(|ending| name.ends_with(ending)) {
             return Err(files(
                 format!("{key} does not end in lower-case .sql"),
                 "rename it: on other systems it would be another file",
@@ -106,28 +130,57 @@ fn walk(
     Ok(())
 }
 
-/// Drops `x.down.sql` beside `x.up.sql` and `down.sql` beside `up.sql`: undoing is a new file or a restore, never a run
-/// of both halves.
-fn without_down_halves(names: &[String]) -> Result<Vec<String>, Error> {
-    let mut kept = Vec::with_capacity(names.len());
-    for name in names {
-        let stem = name
-            .strip_suffix("down.sql")
-            .filter(|stem| stem.is_empty() || stem.ends_with(['.', '/']));
-        match stem {
-            None => kept.push(name.clone()),
-            Some(stem)
-                if names.contains(&format!("{stem}up.sql"))
-                    || (stem.ends_with('.') && names.contains(&format!("{stem}sql"))) => {}
-            Some(_) => {
-                return Err(files(
-                    format!("{name} is a down file without its up file"),
-                    "rename it if it is meant to be applied",
-                ));
-            }
+/// Tells the migrations from everything else: both by path, the second only as far as somebody might take it for one.
+fn chosen(names: Vec<String>) -> Result<(Vec<String>, Vec<String>), Error> {
+    let folder = |name: &str| name.rsplit_once('/').map(|(folder, _)| folder.to_owned());
+    let is_entry = |name: &str| {
+        let file = name.rsplit('/').next().unwrap_or_default();
+        name.contains('/') && IN_FOLDER.contains(&file)
+    };
+    let mut entries: BTreeMap<String, &str> = BTreeMap::new();
+    for name in names.iter().filter(|name| is_entry(name)) {
+        if let Some(folder) = folder(name)
+            && let Some(other) = entries.insert(folder, name)
+        {
+            return Err(files(
+                format!("{other} and {name} are both the statements of one migration"),
+                "keep one of them",
+            ));
         }
     }
-    Ok(kept)
+    let (mut kept, mut ignored) = (Vec::new(), Vec::new());
+    for name in &names {
+        let inside = ancestors(name).find(|folder| entries.contains_key(*folder));
+        let down = name.rsplit('/').next() == Some("down.sql") || name.ends_with(".down.sql");
+        let is_migration = match inside {
+            Some(folder) => entries.get(folder) == Some(&name.as_str()),
+            None => ancestors(name).next().is_none() || ancestors(name).any(is_version),
+        };
+        if is_migration && !down {
+            kept.push(name.clone());
+        } else if !down || (is_migration && !has_up_half(name, &names)) {
+            ignored.push(name.clone());
+        }
+    }
+    Ok((kept, ignored))
+}
+
+/// The folders above a file, the nearest last.
+fn ancestors(name: &str) -> impl Iterator<Item = &str> {
+    name.match_indices('/').filter_map(|(at, _)| name.get(..at))
+}
+
+/// Is the last part of this path a version: `0.2`, `v15`, `2024`?
+fn is_version(folder: &str) -> bool {
+    let name = folder.rsplit('/').next().unwrap_or(folder);
+    let digits = name.strip_prefix(['v', 'V']).unwrap_or(name);
+    digits.starts_with(|c: char| c.is_ascii_digit())
+}
+
+/// Undoing is a new file or a restore; beside its up half a down file surprises nobody.
+fn has_up_half(down: &str, names: &[String]) -> bool {
+    let stem = down.strip_suffix("down.sql").unwrap_or(down);
+    names.contains(&format!("{stem}up.sql")) || names.contains(&format!("{stem}sql"))
 }
 
 fn sorted(mut names: Vec<String>, order: Option<Order>) -> Result<Vec<String>, Error> {
@@ -250,34 +303,27 @@ mod tests {
     }
 
     #[test]
-    fn down_halves_are_left_out_only_beside_their_up_half() {
-        let keep = |names: &[&str]| {
-            without_down_halves(
-                &names
-                    .iter()
-                    .map(|name| (*name).to_owned())
-                    .collect::<Vec<_>>(),
-            )
-            .map_err(|error| error.message())
+    fn migrations_are_files_folders_with_one_file_and_version_folders() {
+        let choose = |names: &[&str]| {
+            let names = names.iter().map(|name| (*name).to_owned()).collect();
+            match chosen(names) {
+                Ok((kept, ignored)) => format!("{} | {}", kept.join(" "), ignored.join(" ")),
+                Err(error) => error.message(),
+            }
         };
-        assert_eq!(
-            keep(&[
-                "1_a.down.sql",
-                "1_a.up.sql",
-                "2/down.sql",
-                "2/up.sql",
-                "3_shutdown.sql"
-            ]),
-            Ok(vec![
-                "1_a.up.sql".into(),
-                "2/up.sql".into(),
-                "3_shutdown.sql".into()
-            ])
-        );
-        assert_eq!(
-            keep(&["1_a.down.sql"]),
-            Err("1_a.down.sql is a down file without its up file".to_owned())
-        );
+        insta::assert_snapshot!([
+            choose(&["1_a.down.sql", "1_a.up.sql", "3_shutdown.sql", "4_b.down.sql"]),
+            choose(&["1_a/down.sql", "1_a/up.sql", "2_b/migration.sql", "2_b/data.sql", "c/up.sql"]),
+            choose(&["0.2/00__a.sql", "store/v15/b.sql", "2024/01/c.sql"]),
+            choose(&["1_a.sql", "archive/0_old.sql", "engine/tests/x.sql", "seeds/up/x.sql"]),
+            choose(&["1_a/up.sql", "1_a/migration.sql"]),
+        ].join("\n"), @r"
+        1_a.up.sql 3_shutdown.sql | 4_b.down.sql
+        1_a/up.sql 2_b/migration.sql c/up.sql | 2_b/data.sql
+        0.2/00__a.sql store/v15/b.sql 2024/01/c.sql | 
+        1_a.sql | archive/0_old.sql engine/tests/x.sql seeds/up/x.sql
+        1_a/up.sql and 1_a/migration.sql are both the statements of one migration
+        ");
     }
 
     #[test]

@@ -79,6 +79,24 @@ pub(crate) fn worse(before: &Violations, after: &Violations) -> Vec<String> {
         .collect()
 }
 
+/// One line per pair whose number of rows without a parent is another one after than before.
+pub(crate) fn differences(before: &Violations, after: &Violations) -> Vec<String> {
+    let pairs: std::collections::BTreeSet<_> = before.keys().chain(after.keys()).collect();
+    let rows = |of: &Violations, pair| of.get(pair).copied().unwrap_or(0);
+    pairs
+        .into_iter()
+        .filter(|pair| rows(before, pair) != rows(after, pair))
+        .map(|pair| {
+            let (child, parent) = pair;
+            format!(
+                "{child} -> {parent}: {} -> {}",
+                rows(before, pair),
+                rows(after, pair)
+            )
+        })
+        .collect()
+}
+
 /// One line per pair, for a person.
 pub(crate) fn describe((child, parent): &(String, String), rows: usize) -> String {
     if parent.contains(' ') {

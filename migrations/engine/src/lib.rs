@@ -43,6 +43,7 @@ mod lexer;
 mod lint;
 mod locate;
 mod loss;
+mod matching;
 mod migrator;
 mod outside;
 mod plan;
@@ -59,14 +60,14 @@ mod source;
 mod verify;
 
 pub use cancel::Cancel;
-pub use discover::{Order, discover};
+pub use discover::{Discovery, Order, discover, look_into};
 pub use error::{Error, Location};
 pub use event::{Event, Phase};
 pub use history::{HistoryRow, Kind, read_history};
 pub use lint::{Finding, Risk};
 pub use migrator::Migrator;
 pub use report::{
-    Baseline, DryRun, FileReport, Lint, LintedFile, PlannedFile, PlannedStatement, Rehearsal,
+    Baseline, DryRun, FileReport, Lint, LintedFile, Lock, PlannedFile, PlannedStatement, Rehearsal,
     Repair, Report, Restore, RowChange, Status, Verification,
 };
 pub use schema::{Definition, Schema};

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a statement risks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Risk {
     /// The previous release may fail on the schema after it.
@@ -21,6 +21,18 @@ pub enum Risk {
     Slow,
     /// It works, but probably not as meant.
     Advice,
+}
+
+impl Risk {
+    /// As it is printed and written into JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Breaking => "breaking",
+            Self::Destructive => "destructive",
+            Self::Slow => "slow",
+            Self::Advice => "advice",
+        }
+    }
 }
 
 /// One remark, with the place it is about.
@@ -116,6 +128,22 @@ impl Reading {
             })
             .collect()
     }
+}
+
+/// The risks of a file by name; `safe` when there is none.
+pub(crate) fn verdict(findings: &[Finding]) -> Vec<String> {
+    let risks: BTreeSet<Risk> = findings
+        .iter()
+        .map(|finding| finding.risk)
+        .filter(|risk| *risk != Risk::Advice)
+        .collect();
+    if risks.is_empty() {
+        return vec!["safe".to_owned()];
+    }
+    risks
+        .into_iter()
+        .map(|risk| risk.name().to_owned())
+        .collect()
 }
 
 /// May the previous release run on what the file leaves?

@@ -152,10 +152,10 @@ impl Migrator {
         self.settle(self.apply_now())
     }
 
-    /// Checks the pending files and lists the statements that would run; opens the database for reading only.
+    /// Lists the statements that would run, after running them on a copy that is thrown away.
     ///
     /// # Errors
-    /// As [`Self::status`], and [`Error::Rejected`] for a file that breaks a rule.
+    /// What [`Self::apply`] would answer.
     pub fn dry_run(&self) -> Result<DryRun, Error> {
         self.settle(self.dry_run_now())
     }
@@ -206,12 +206,21 @@ impl Migrator {
         self.settle(self.restore_now(backup))
     }
 
-    /// Compares the history with the files and checks the whole database: every page, every foreign key.
+    /// Compares the history with the files and checks the whole database: every page, every index, every foreign key.
     ///
     /// # Errors
     /// As [`Self::status`]; what the checks find is in the answer.
     pub fn verify(&self) -> Result<Verification, Error> {
-        self.settle(self.verify_now())
+        self.settle(self.verify_now(true))
+    }
+
+    /// As [`Self::verify`] without comparing indexes with their tables, which takes more than ten times as long as all the
+    /// rest.
+    ///
+    /// # Errors
+    /// As [`Self::verify`].
+    pub fn verify_quickly(&self) -> Result<Verification, Error> {
+        self.settle(self.verify_now(false))
     }
 
     /// Makes the history agree with the files after a person has decided that it should.
@@ -222,13 +231,21 @@ impl Migrator {
         self.settle(self.repair_now())
     }
 
-    /// Records the files up to and including `file` as applied without running them; `auto` finds the file whose schema
-    /// is the database's.
+    /// Records the files up to and including `file` as applied without running them. `auto` finds the file whose schema is
+    /// the database's, and corrects a history that says otherwise.
     ///
     /// # Errors
     /// An unknown file, a history that disagrees, or, for `auto`, no or more than one match.
     pub fn baseline(&self, file: &str) -> Result<Baseline, Error> {
-        self.settle(self.baseline_now(file))
+        self.settle(self.baseline_now(file, true))
+    }
+
+    /// What [`Self::baseline`] would record; writes nothing.
+    ///
+    /// # Errors
+    /// As [`Self::baseline`].
+    pub fn propose_baseline(&self, file: &str) -> Result<Baseline, Error> {
+        self.settle(self.baseline_now(file, false))
     }
 
     /// The definitions in the database, without those of SQLite and of the history table; empty when there is no file.

@@ -10,11 +10,12 @@ use crate::event::Phase;
 use crate::foreign_keys;
 use crate::guard::Guard;
 use crate::history::{self, HistoryRow, read_history};
+use crate::lexer::Statement;
 use crate::lint;
 use crate::locate::location;
 use crate::migrator::Migrator;
 use crate::plan;
-use crate::report::{DryRun, Lint, LintedFile, PlannedFile, PlannedStatement, Rehearsal};
+use crate::report::{DryRun, Lint, LintedFile, Lock, PlannedFile, PlannedStatement, Rehearsal};
 use crate::rows;
 use crate::run::{Measure, Runner, changes};
 use crate::schema::Schema;
@@ -43,11 +44,11 @@ fn on_connection(
         guard: &guard,
         phase: Phase::Rehearsal,
     };
-    let before = rows::count(&connection, &migrator.history_table)?;
-    let violations = foreign_keys::violations(&connection)?;
-    let mut measure: Measure = Some(before.clone());
+    let before = State::read(migrator, &connection)?;
+    let mut measure: Measure = Some(before.rows.clone());
     let mut reports = Vec::with_capacity(files.len());
-    for batch in batches(files, false) {
+    let mut locks = Vec::new();
+    for batch in batches(files, migrator.per_file) {
         let inside = !batch.iter().any(|file| file.directives.no_transaction);
         if inside {
             connection
@@ -58,24 +59,62 @@ fn on_connection(
         if outcome.is_err() {
             roll_back(&connection);
         }
-        reports.extend(outcome?);
+        let outcome = outcome?;
+        locks.push(Lock {
+            files: batch.iter().map(|file| file.name.to_owned()).collect(),
+            held_ms: outcome.iter().map(|file| file.duration_ms).sum(),
+            transaction: inside,
+            readers_wait: before.journal_mode != "wal",
+        });
+        reports.extend(outcome);
         if inside {
             connection
                 .execute_batch("COMMIT")
                 .doing(|| "end the rehearsal".to_owned())?;
         }
     }
-    let after = rows::count(&connection, &migrator.history_table)?;
-    let violations = (
-        foreign_keys::total(&violations),
-        foreign_keys::total(&foreign_keys::violations(&connection)?),
-    );
+    let after = State::read(migrator, &connection)?;
     Ok(Rehearsal {
         files: reports,
-        rows: changes(&before, &after),
-        violations,
+        rows: changes(&before.rows, &after.rows),
+        violations: (
+            foreign_keys::total(&before.violations),
+            foreign_keys::total(&after.violations),
+        ),
+        foreign_keys: foreign_keys::differences(&before.violations, &after.violations),
+        size_bytes: (before.bytes, after.bytes),
+        locks,
         duration_ms: watch.elapsed_ms(),
     })
+}
+
+/// What a rehearsal compares.
+struct State {
+    rows: rows::Counts,
+    violations: foreign_keys::Violations,
+    bytes: u64,
+    journal_mode: String,
+}
+
+impl State {
+    fn read(migrator: &Migrator, connection: &Connection) -> Result<Self, Error> {
+        let doing = || "measure the copy".to_owned();
+        let bytes: i64 = connection
+            .query_row(
+                "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size",
+                [],
+                |row| row.get(0),
+            )
+            .doing(doing)?;
+        Ok(Self {
+            rows: rows::count(connection, &migrator.history_table)?,
+            violations: foreign_keys::violations(connection)?,
+            bytes: u64::try_from(bytes).unwrap_or(0),
+            journal_mode: connection
+                .pragma_query_value(None, "journal_mode", |row| row.get(0))
+                .doing(doing)?,
+        })
+    }
 }
 
 /// Neighbours that share a transaction. A file outside a transaction stands alone and ends the batch before it.
@@ -155,6 +194,7 @@ impl Migrator {
                     );
                 LintedFile {
                     name: file.name.to_owned(),
+                    verdict: lint::verdict(&findings),
                     compatible: lint::compatible(&findings),
                     contract: file.directives.contract,
                     findings,
@@ -168,25 +208,25 @@ impl Migrator {
 
     pub(crate) fn dry_run_now(&self) -> Result<DryRun, Error> {
         let (comparison, _) = self.look()?;
-        let planned = self
-            .prepare(&comparison.pending)?
-            .into_iter()
-            .map(|file| PlannedFile {
-                name: file.name.to_owned(),
-                transaction: !file.directives.no_transaction,
-                statements: file
-                    .statements
-                    .iter()
-                    .map(|statement| PlannedStatement {
-                        line: location(file.name, file.text, statement.start).line,
-                        text: statement.text.to_owned(),
-                    })
-                    .collect(),
-                findings: lint::read(&file).findings,
+        self.on_own_copy(|connection, pending| {
+            let rehearsal = on_connection(self, connection, pending)?;
+            let files = pending.iter().zip(&rehearsal.files).map(|(file, report)| {
+                let planned = |statement: &Statement<'_>| PlannedStatement {
+                    line: location(file.name, file.text, statement.start).line,
+                    text: statement.text.to_owned(),
+                };
+                PlannedFile {
+                    name: file.name.to_owned(),
+                    transaction: !file.directives.no_transaction,
+                    statements: file.statements.iter().map(planned).collect(),
+                    findings: report.findings.clone(),
+                }
             });
-        Ok(DryRun {
-            files: planned.collect(),
-            notes: comparison.notes,
+            Ok(DryRun {
+                files: files.collect(),
+                rehearsal,
+                notes: comparison.notes,
+            })
         })
     }
 
@@ -201,6 +241,19 @@ impl Migrator {
             plan::compare(&self.files, &history, self.allow_newer)?,
             history,
         ))
+    }
+
+    /// Files without a row in the history, whatever else is wrong: what is left to do after a failure.
+    pub(crate) fn unrecorded(&self) -> Vec<String> {
+        let connection = self.open_existing().ok().flatten();
+        let history = connection
+            .and_then(|connection| read_history(&connection, &self.history_table).ok())
+            .unwrap_or_default();
+        let names = self.files.iter().map(|file| &file.name);
+        names
+            .filter(|name| history.iter().all(|row| row.filename != **name))
+            .cloned()
+            .collect()
     }
 
     /// Checks the files with these indexes.

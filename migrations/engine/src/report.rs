@@ -67,14 +67,40 @@ pub struct Rehearsal {
     pub rows: Vec<RowChange>,
     /// Rows whose foreign key has no parent: before, after.
     pub violations: (usize, usize),
+    /// Foreign keys with more or fewer such rows after than before, as `child -> parent: before -> after`.
+    #[serde(default)]
+    pub foreign_keys: Vec<String>,
+    /// Bytes of the database: before, after.
+    #[serde(default)]
+    pub size_bytes: (u64, u64),
+    /// How long others would be kept from writing, in order.
+    #[serde(default)]
+    pub locks: Vec<Lock>,
     /// The whole rehearsal.
     pub duration_ms: u64,
+}
+
+/// A lock that an apply would hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lock {
+    /// The files that run under it.
+    pub files: Vec<String>,
+    /// While their statements run. In front of the first one come the backup and the rehearsal, under the same lock; a file
+    /// outside a transaction takes and returns the lock with each statement.
+    pub held_ms: u64,
+    /// Is it one transaction?
+    pub transaction: bool,
+    /// Does it keep readers out as well? In rollback-journal mode, while the commit writes; with a write-ahead log never.
+    pub readers_wait: bool,
 }
 
 /// What would run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DryRun {
     pub files: Vec<PlannedFile>,
+    /// What they did to a copy.
+    #[serde(default)]
+    pub rehearsal: Rehearsal,
     pub notes: Vec<String>,
 }
 
@@ -106,6 +132,9 @@ pub struct Lint {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LintedFile {
     pub name: String,
+    /// `safe`, or which of `breaking`, `destructive` and `slow` it is.
+    #[serde(default)]
+    pub verdict: Vec<String>,
     pub compatible: bool,
     /// Does the file say `-- migrate: allow contract`?
     pub contract: bool,
@@ -117,7 +146,10 @@ pub struct LintedFile {
 pub struct Verification {
     /// Files that the check compared with the history.
     pub files: usize,
-    /// Answers of SQLite's integrity check other than "ok".
+    /// Was every index compared with its table, too?
+    #[serde(default)]
+    pub full: bool,
+    /// Answers of SQLite's check other than "ok".
     pub damage: Vec<String>,
     /// Foreign keys without a parent, as `child -> parent: rows`.
     pub violations: Vec<String>,
@@ -133,8 +165,16 @@ pub struct Repair {
 /// What a baseline recorded.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Baseline {
-    /// Keys now recorded as applied, in order.
+    /// The last file that counts as applied.
+    pub last: String,
+    /// Keys now recorded as applied, in order; in a proposal, those that would be.
     pub recorded: Vec<String>,
+    /// What else changed in a history that disagreed, one line each.
+    #[serde(default)]
+    pub corrected: Vec<String>,
+    /// The backup that was made before a history was corrected.
+    #[serde(default)]
+    pub backup: Option<PathBuf>,
 }
 
 /// What a restore did.

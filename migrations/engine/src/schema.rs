@@ -3,8 +3,10 @@
 
 use crate::error::{Doing as _, Error};
 use crate::lexer;
+use crate::shape;
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// One table, index, view or trigger.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,27 +72,25 @@ impl Schema {
         Ok(())
     }
 
-    /// For comparing: sorted, with names unquoted and in lower case, without comments and layout.
-    pub(crate) fn normal(&self, without: &[&str]) -> Vec<String> {
-        let mut lines: Vec<String> = self
-            .definitions
-            .iter()
-            .filter(|definition| {
-                !without
-                    .iter()
-                    .any(|name| definition.table.eq_ignore_ascii_case(name))
-            })
-            .map(|definition| {
-                format!(
-                    "{} {}: {}",
-                    definition.kind,
-                    definition.name.to_lowercase(),
-                    normal(&definition.sql)
-                )
-            })
-            .collect();
-        lines.sort();
-        lines
+    /// For comparing: each definition as a key, with names unquoted and in lower case, without comments and layout; and as
+    /// a line for people.
+    pub(crate) fn normal(&self, without: &[&str]) -> BTreeMap<String, String> {
+        let kept = self.definitions.iter().filter(|definition| {
+            !without
+                .iter()
+                .any(|name| definition.table.eq_ignore_ascii_case(name))
+        });
+        kept.map(|definition| {
+            let (kind, name) = (&definition.kind, &definition.name);
+            let key = format!(
+                "{kind} {}: {}",
+                name.to_lowercase(),
+                normal(&definition.sql)
+            );
+            let words: Vec<&str> = definition.sql.split_whitespace().collect();
+            (key, words.join(" "))
+        })
+        .collect()
     }
 }
 
@@ -98,12 +98,9 @@ fn normal(sql: &str) -> String {
     let Ok(statements) = lexer::statements(sql) else {
         return sql.to_owned();
     };
-    let words = statements
-        .iter()
-        .flat_map(|statement| &statement.tokens)
-        .map(|token| match token.kind {
-            lexer::TokenKind::Text => token.text.to_owned(),
-            _ => token.name().to_lowercase(),
-        });
-    words.collect::<Vec<_>>().join(" ")
+    let statements = statements.iter();
+    statements
+        .map(|statement| shape::normal(&statement.tokens))
+        .collect::<Vec<_>>()
+        .join(" ")
 }

@@ -1,6 +1,7 @@
 //! One answer, two forms: lines for a person, and the JSON document that scripts rely on.
 
 use crate::error::{Error, exit_code};
+use crate::lint::Finding;
 use crate::report::{
     Baseline, DryRun, FileReport, Lint, Rehearsal, Repair, Report, Restore, Status, Verification,
 };
@@ -197,6 +198,7 @@ impl Answer {
         let names: Vec<String> = plan.files.iter().map(|file| file.name.clone()).collect();
         let mut answer = Self::quiet(&names)
             .with("files", json!(plan.files))
+            .with("rehearsal", json!(plan.rehearsal))
             .with("notes", json!(plan.notes));
         for file in &plan.files {
             answer = answer.line(format!(
@@ -214,7 +216,11 @@ impl Answer {
                     .map(|statement| statement.text.clone()),
             );
         }
-        answer.line(format!("-- {} file(s) would be applied", plan.files.len()))
+        answer.line(format!(
+            "-- {} file(s) would be applied: they ran on a copy in {} ms; the database was not touched",
+            plan.files.len(),
+            plan.rehearsal.duration_ms
+        ))
     }
 
     pub(crate) fn rehearsal(rehearsal: &Rehearsal) -> Self {
@@ -232,7 +238,25 @@ impl Answer {
                 count(change.after)
             )
         });
+        let locks = rehearsal.locks.iter().map(|lock| {
+            let (files, held_ms) = (lock.files.len(), lock.held_ms);
+            let (readers, how) = (
+                if lock.readers_wait {
+                    "readers wait during the commit"
+                } else {
+                    "readers go on"
+                },
+                if lock.transaction {
+                    "in one transaction"
+                } else {
+                    "statement by statement"
+                },
+            );
+            format!("write lock  {held_ms} ms for {files} file(s) {how}; {readers}")
+        });
         let (before, after) = rehearsal.violations;
+        let (old_bytes, new_bytes) = rehearsal.size_bytes;
+        let keys = rehearsal.foreign_keys.iter();
         Self::quiet(&names)
             .with("rehearsal", json!(rehearsal))
             .lines(rehearsal.files.iter().map(describe))
@@ -240,6 +264,9 @@ impl Answer {
             .line(format!(
                 "foreign keys without a parent  {before} -> {after}"
             ))
+            .lines(keys.map(|line| format!("foreign key  {line}")))
+            .line(format!("size  {old_bytes} -> {new_bytes} bytes"))
+            .lines(locks)
             .line(format!(
                 "rehearsed {} file(s) on a copy in {} ms; the database was not touched",
                 names.len(),
@@ -252,25 +279,18 @@ impl Answer {
         let names: Vec<String> = lint.files.iter().map(|file| file.name.clone()).collect();
         let mut answer = Self::quiet(&names).with("files", json!(lint.files));
         for file in &lint.files {
-            answer = answer.line(format!(
-                "{}: {}",
-                file.name,
-                if file.compatible {
-                    "the previous release can run on it"
-                } else {
-                    "breaks the previous release"
-                }
-            ));
-            answer = answer.lines(file.findings.iter().map(|finding| {
-                format!(
-                    "  {}:{}:{}: {}: {}",
-                    file.name,
-                    finding.line,
-                    finding.column,
-                    risk(finding.risk),
-                    finding.message
-                )
-            }));
+            let may = if file.compatible {
+                "the previous release can run on it"
+            } else {
+                "the previous release cannot run on it"
+            };
+            answer = answer
+                .line(format!("{}: {}: {may}", file.name, file.verdict.join(", ")))
+                .lines(
+                    file.findings
+                        .iter()
+                        .map(|finding| remark(&file.name, finding)),
+                );
         }
         let unsaid: Vec<&str> = lint
             .files
@@ -295,19 +315,34 @@ impl Answer {
     }
 
     pub(crate) fn baseline(baseline: &Baseline, status: &Status) -> Self {
-        Self::quiet(&status.pending)
-            .with("recorded", json!(baseline.recorded))
-            .lines(
-                baseline
-                    .recorded
-                    .iter()
-                    .map(|name| format!("recorded {name}")),
-            )
+        let (last, recorded) = (&baseline.last, &baseline.recorded);
+        let answer = Self::quiet(&status.pending)
+            .with("last", json!(last))
+            .with("recorded", json!(recorded))
+            .with("corrected", json!(baseline.corrected))
+            .with("backup", json!(baseline.backup));
+        answer
+            .line(format!("the database stands after {last}"))
+            .lines(recorded.iter().map(|name| format!("recorded {name}")))
+            .lines(baseline.corrected.clone())
             .line(format!(
                 "recorded {} file(s) as applied, {} pending",
-                baseline.recorded.len(),
+                recorded.len(),
                 status.pending.len()
             ))
+    }
+
+    /// Nothing is written: what a baseline would do.
+    pub(crate) fn proposal(baseline: &Baseline, pending: &[String]) -> Self {
+        let (last, recorded) = (&baseline.last, &baseline.recorded);
+        let answer = Self::quiet(pending)
+            .with("proposal", json!(baseline))
+            .line(format!("the database stands after {last}"))
+            .lines(recorded.iter().map(|name| format!("would record {name}")));
+        answer.lines(baseline.corrected.clone()).line(format!(
+            "nothing was written; --baseline {last} records it, and {} file(s) stay pending",
+            pending.len()
+        ))
     }
 
     pub(crate) fn verification(verification: &Verification, status: &Status) -> Self {
@@ -326,10 +361,13 @@ impl Answer {
             .with("verification", json!(verification))
             .lines(troubles.clone());
         if troubles.is_empty() {
-            return answer.line(format!(
-                "{} applied file(s) match, every page and every foreign key is sound",
-                verification.files
-            ));
+            let checked = if verification.full {
+                "every page, every index and every foreign key"
+            } else {
+                "every page and every foreign key"
+            };
+            let files = verification.files;
+            return answer.line(format!("{files} applied file(s) match, {checked} is sound"));
         }
         answer.code = exit_code::NEEDS_A_PERSON;
         let message = troubles.join("; ");
@@ -386,17 +424,33 @@ fn describe(file: &FileReport) -> String {
     } else {
         ", the previous release cannot run on it"
     };
+    let count = |rows: Option<u64>| rows.map_or("-".to_owned(), |rows| rows.to_string());
+    let rows: String = file
+        .rows
+        .iter()
+        .map(|change| {
+            let (before, after) = (count(change.before), count(change.after));
+            format!("\n  rows  {}  {before} -> {after}", change.table)
+        })
+        .collect();
     format!(
-        "{}  {} statement(s), {} ms{note}",
+        "{}  {} statement(s), {} ms{note}{rows}",
         file.name, file.statements, file.duration_ms
     )
 }
 
-fn risk(risk: crate::Risk) -> &'static str {
-    match risk {
-        crate::Risk::Breaking => "breaking",
-        crate::Risk::Destructive => "destructive",
-        crate::Risk::Slow => "slow",
-        crate::Risk::Advice => "advice",
-    }
+/// A finding as a line, and what to write instead as a second.
+fn remark(file: &str, finding: &Finding) -> String {
+    let (line, column, risk) = (finding.line, finding.column, finding.risk.name());
+    let rows = finding
+        .rows
+        .map_or_else(String::new, |rows| format!(" ({rows} rows)"));
+    let instead = finding
+        .instead
+        .as_ref()
+        .map_or_else(String::new, |sql| format!("\n    instead: {sql}"));
+    format!(
+        "  {file}:{line}:{column}: {risk}: {}{rows}{instead}",
+        finding.message
+    )
 }

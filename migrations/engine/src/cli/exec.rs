@@ -40,7 +40,7 @@ pub fn exec(exec: &Exec, path: Option<&OsString>, out: &mut dyn Write, err: &mut
         .ok();
         return exit_code::USAGE;
     };
-    if has_action(&args) {
+    if args.other_action() || args.dry_run || args.baseline.is_some() {
         writeln!(
             err,
             "error: exec applies and then runs the command; it takes no other action"
@@ -64,20 +64,6 @@ pub fn exec(exec: &Exec, path: Option<&OsString>, out: &mut dyn Write, err: &mut
     )
     .ok();
     exit_code::USAGE
-}
-
-fn has_action(args: &Args) -> bool {
-    let flags = [
-        args.status,
-        args.dry_run,
-        args.rehearse,
-        args.lint,
-        args.verify,
-        args.repair,
-        args.dump_schema,
-        args.backup,
-    ];
-    flags.contains(&true) || args.new.is_some() || args.baseline.is_some() || args.restore.is_some()
 }
 
 fn find(command: &OsString, path: Option<&OsString>) -> Option<PathBuf> {

@@ -11,7 +11,7 @@ pub use exec::{Exec, exec};
 use crate::cancel::Cancel;
 use crate::error::{Error, exit_code};
 use crate::event::Event;
-use crate::{MigrationFile, Migrator, Order, discover};
+use crate::{Discovery, MigrationFile, Migrator, Order, look_into};
 use answer::Answer;
 use std::io::Write;
 use std::path::PathBuf;
@@ -32,10 +32,10 @@ pub struct Args {
     /// Show what is applied and what is pending
     #[arg(long, group = "action")]
     pub status: bool,
-    /// Check the pending files and show the statements that would run
-    #[arg(long, group = "action")]
+    /// Show the statements that would run, after running them on a copy; with --baseline, what it would record
+    #[arg(long)]
     pub dry_run: bool,
-    /// Apply the pending files to a copy: time, rows and foreign keys
+    /// Apply the pending files to a copy: time, rows, foreign keys, size and locks
     #[arg(long, group = "action")]
     pub rehearse: bool,
     /// Say of each pending file whether the previous release can run on what it leaves
@@ -47,9 +47,9 @@ pub struct Args {
     /// Record the files up to FILE as applied without running them; `auto` finds the file
     #[arg(long, group = "action", value_name = "FILE")]
     pub baseline: Option<String>,
-    /// Compare files and history, and check every page and foreign key
-    #[arg(long, group = "action")]
-    pub verify: bool,
+    /// Compare files and history, and check the database: `full` also compares every index with its table
+    #[arg(long, group = "action", value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "full")]
+    pub verify: Option<VerifyArg>,
     /// Make the history agree with the files as they are now
     #[arg(long, group = "action")]
     pub repair: bool,
@@ -88,6 +88,15 @@ pub struct Args {
     pub allow_newer: bool,
 }
 
+/// `--verify` as it is spelled.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VerifyArg {
+    /// Every page and foreign key
+    Quick,
+    /// Every page, index and foreign key
+    Full,
+}
+
 /// `--order` as it is spelled.
 #[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OrderArg {
@@ -103,6 +112,22 @@ impl Args {
         self.database
             .clone()
             .ok_or(Usage("name the database: --database FILE"))
+    }
+
+    /// Is there an action that a dry run cannot go with?
+    fn other_action(&self) -> bool {
+        let flags = [
+            self.status,
+            self.rehearse,
+            self.lint,
+            self.repair,
+            self.dump_schema,
+            self.backup,
+        ];
+        flags.contains(&true)
+            || self.new.is_some()
+            || self.verify.is_some()
+            || self.restore.is_some()
     }
 
     fn order(&self) -> Option<Order> {
@@ -134,6 +159,10 @@ struct Usage(&'static str);
 /// Carries out the request; results go to `out`, progress and errors to `err`. Answers the exit code: 0 done, 2 usage,
 /// 3 refused, 4 failed and rolled back, 9 the database needs a person, 130 and 143 interrupted.
 pub fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
+    if args.dry_run && args.other_action() {
+        let message = "--dry-run goes with --baseline or stands alone";
+        return finish(args, Ok(Answer::usage(message)), out, err);
+    }
     if let Some(name) = &args.new {
         return finish(args, new_file::create(&args.dir, name), out, err);
     }
@@ -173,16 +202,18 @@ fn finish(
 fn work(args: &Args, cancel: &Cancel, err: &mut dyn Write) -> Result<Answer, Error> {
     // A restore, a backup and a dump are possible without the folder.
     let folder_needed = args.restore.is_none() && !args.backup && !args.dump_schema;
-    let files = match discover(&args.dir, args.order()) {
-        Ok(files) => files,
+    let found = match look_into(&args.dir, args.order()) {
+        Ok(found) => found,
         Err(error) if folder_needed => return Err(error),
-        Err(_) => Vec::new(),
+        Err(_) => Discovery::default(),
     };
-    let names: Vec<String> = files.iter().map(|file| file.name.clone()).collect();
+    if folder_needed {
+        progress::say_ignored(&args.dir, &found, err);
+    }
     let (sender, receiver) = std::sync::mpsc::channel();
     let committed = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&committed);
-    let migrator = match args.migrator(files) {
+    let migrator = match args.migrator(found.files) {
         Ok(migrator) => migrator.cancel(cancel),
         Err(message) => return Ok(Answer::usage(&message)),
     };
@@ -199,11 +230,8 @@ fn work(args: &Args, cancel: &Cancel, err: &mut dyn Write) -> Result<Answer, Err
         let worker = scope.spawn(move || {
             let outcome = act(args, &migrator);
             // Read here, while the migrator lives: what is still to do after a failure.
-            let pending = outcome
-                .as_ref()
-                .err()
-                .map(|_| migrator.status().map(|status| status.pending));
-            (outcome, pending)
+            let pending = outcome.as_ref().err().map(|_| migrator.unrecorded());
+            (outcome, pending.unwrap_or_default())
         });
         for event in receiver {
             progress::write(&event, err);
@@ -217,12 +245,6 @@ fn work(args: &Args, cancel: &Cancel, err: &mut dyn Write) -> Result<Answer, Err
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .clone();
-            let pending = pending.and_then(Result::ok).unwrap_or_else(|| {
-                names
-                    .into_iter()
-                    .filter(|name| !applied.contains(name))
-                    .collect()
-            });
             Ok(Answer::failed(&error, &applied, &pending))
         }
         Err(panic) => std::panic::resume_unwind(panic),
@@ -232,8 +254,6 @@ fn work(args: &Args, cancel: &Cancel, err: &mut dyn Write) -> Result<Answer, Err
 fn act(args: &Args, migrator: &Migrator) -> Result<Answer, Error> {
     if args.status {
         migrator.status().map(|status| Answer::status(&status))
-    } else if args.dry_run {
-        migrator.dry_run().map(|plan| Answer::dry_run(&plan))
     } else if args.rehearse {
         migrator
             .rehearse()
@@ -241,10 +261,14 @@ fn act(args: &Args, migrator: &Migrator) -> Result<Answer, Error> {
     } else if args.lint {
         migrator.lint().map(|lint| Answer::lint(&lint))
     } else if let Some(file) = &args.baseline {
-        let baseline = migrator.baseline(file)?;
-        Ok(Answer::baseline(&baseline, &migrator.status()?))
-    } else if args.verify {
-        let verification = migrator.verify()?;
+        baseline(args, migrator, file)
+    } else if args.dry_run {
+        migrator.dry_run().map(|plan| Answer::dry_run(&plan))
+    } else if let Some(how) = args.verify {
+        let verification = match how {
+            VerifyArg::Full => migrator.verify(),
+            VerifyArg::Quick => migrator.verify_quickly(),
+        }?;
         Ok(Answer::verification(&verification, &migrator.status()?))
     } else if args.repair {
         let repair = migrator.repair()?;
@@ -260,4 +284,15 @@ fn act(args: &Args, migrator: &Migrator) -> Result<Answer, Error> {
     } else {
         migrator.apply().map(|report| Answer::applied(&report))
     }
+}
+
+fn baseline(args: &Args, migrator: &Migrator, file: &str) -> Result<Answer, Error> {
+    if !args.dry_run {
+        let baseline = migrator.baseline(file)?;
+        return Ok(Answer::baseline(&baseline, &migrator.status()?));
+    }
+    let proposal = migrator.propose_baseline(file)?;
+    let names = migrator.files.iter().map(|file| file.name.clone());
+    let pending = names.skip_while(|name| *name != proposal.last).skip(1);
+    Ok(Answer::proposal(&proposal, &pending.collect::<Vec<_>>()))
 }

@@ -1,14 +1,27 @@
 //! Progress on standard error, and the signals that end a run.
 
+use crate::Discovery;
 use crate::cancel::Cancel;
 use crate::event::{Event, Phase};
 use std::io::Write;
+use std::path::Path;
 
 /// Writes one event as a line. That nobody reads progress is no reason to stop.
 pub(crate) fn write(event: &Event, err: &mut dyn Write) {
     if let Some(line) = line(event) {
         writeln!(err, "{line}").ok();
     }
+}
+
+/// Says what in the folder is no migration, and when nothing is: a wrong folder must not look like a database that is up to date.
+pub(crate) fn say_ignored(dir: &Path, found: &Discovery, err: &mut dyn Write) {
+    let ignored = found.ignored.join(", ");
+    let line = match (found.files.is_empty(), ignored.is_empty()) {
+        (false, true) => return,
+        (true, true) => format!("note: there is no migration in {}", dir.display()),
+        (_, false) => format!("note: left out, as they are no migrations: {ignored}"),
+    };
+    writeln!(err, "{line}").ok();
 }
 
 fn line(event: &Event) -> Option<String> {

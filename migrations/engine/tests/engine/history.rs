@@ -186,34 +186,39 @@ fn an_automatic_baseline_finds_the_file_by_its_schema() {
 fn an_automatic_baseline_does_not_guess() {
     let env = Env::new();
     env.file("1.sql", "CREATE TABLE a (x);")
-        .file("2.sql", "INSERT INTO a VALUES (1);")
+        .file("2.sql", "-- rows\nINSERT INTO a VALUES (1);")
         .file("3.sql", "CREATE TABLE c (x);");
     env.sql("CREATE TABLE a (x)");
-    let ambiguous = env
-        .migrator()
-        .baseline("auto")
-        .map(|baseline| baseline.recorded)
-        .map_err(|error| error.message());
-    assert_eq!(
-        ambiguous,
-        Err(
-            "the schema is the same after 1.sql and after 2.sql: files between change rows only"
-                .to_owned()
-        )
-    );
-    env.sql("DROP TABLE a; CREATE TABLE a (x, own)");
-    let unknown = env
-        .migrator()
-        .baseline("auto")
-        .map(|baseline| baseline.recorded)
-        .map_err(|error| error.message());
-    assert_eq!(
-        unknown,
-        Err(
-            "no file leaves this schema; nearest is 1.sql with 2 definition(s) that differ"
-                .to_owned()
-        )
-    );
+    let refusal = |env: &Env| match env.migrator().baseline("auto") {
+        Ok(baseline) => format!("recorded {:?}", baseline.recorded),
+        Err(error) => format!("exit {}: {error}", error.exit_code()),
+    };
+    insta::assert_snapshot!(refusal(&env), @r"
+    exit 3: the schema is the same after 1.sql and after 2.sql
+      2.sql:2: INSERT INTO a VALUES (1);
+    hint: what differs is in the rows: look whether the statements above have run, and name the last file that is applied: --baseline FILE
+    ");
+    env.sql("DROP TABLE a; CREATE TABLE a (x, own); CREATE INDEX extra ON a (x)");
+    insta::assert_snapshot!(refusal(&env), @r"
+    exit 3: no file leaves this schema; nearest is 1.sql, which differs in:
+      in the database: CREATE INDEX extra ON a (x)
+      in the database: CREATE TABLE a (x, own)
+      after 1.sql: CREATE TABLE a (x)
+    hint: make the database agree, or, if the difference does not matter, name the last applied file: --baseline 1.sql
+    ");
+    env.file("2.sql", "SELECT x FROM missing;");
+    env.sql("DROP TABLE a");
+    insta::assert_snapshot!(refusal(&env), @r"
+    exit 3: the database has no tables
+    hint: an empty database needs no baseline: apply the files
+    ");
+    env.sql("CREATE TABLE b (x)");
+    env.file("1.sql", "ALTER TABLE b ADD COLUMN y;");
+    insta::assert_snapshot!(refusal(&env), @r"
+    exit 3: no file leaves this schema
+      on an empty database the files stop at 1.sql:1:13: no such table: b
+    hint: do these files belong to this database? If so name the last applied one: --baseline FILE
+    ");
     assert_eq!(
         env.value("SELECT count(*) FROM sqlite_schema WHERE name = 'migrations'"),
         "0"
@@ -221,15 +226,60 @@ fn an_automatic_baseline_does_not_guess() {
 }
 
 #[test]
+fn an_automatic_baseline_corrects_a_history_that_is_wrong() {
+    let env = Env::new();
+    env.file("1.sql", "CREATE TABLE a (x);")
+        .file("2.sql", "CREATE TABLE b (x);")
+        .file("3.sql", "CREATE TABLE c (x);")
+        .file("4.sql", "CREATE TABLE d (x);");
+    // As a runner leaves it that records outside the transaction: one file too few, one too many, one twice.
+    env.sql(OLD_TABLE)
+        .sql("CREATE TABLE a (x); CREATE TABLE b (x); INSERT INTO a VALUES (7)")
+        .sql("INSERT INTO migrations (filename) VALUES ('1.sql'), ('1.sql'), ('3.sql'), ('gone.sql')");
+    assert_eq!(env.apply().map_err(|error| error.exit_code()), Err(3));
+    let proposal = env.migrator().propose_baseline("auto").expect("found");
+    assert_eq!(env.value("SELECT count(*) FROM migrations"), "4");
+    let baseline = env.migrator().baseline("auto").expect("found");
+    assert_eq!(
+        (&proposal.recorded, &proposal.corrected),
+        (&baseline.recorded, &baseline.corrected)
+    );
+    assert!(baseline.backup.is_some_and(|backup| backup.is_file()));
+    insta::assert_snapshot!(format!("after {}\nrecorded {}\n{}", baseline.last, baseline.recorded.join(", "), baseline.corrected.join("\n")), @r"
+    after 2.sql
+    recorded 2.sql
+    removed row 2 of 1.sql: the same file is recorded before
+    removed row 3 of 3.sql: the schema does not have it; it is pending again
+    retired gone.sql: its file is gone
+    ");
+    assert_eq!(env.apply().expect("the rest"), ["3.sql", "4.sql"]);
+    assert_eq!(env.value("SELECT x FROM a"), "7");
+}
+
+#[test]
 fn verify_looks_at_every_page_and_key() {
     let env = two_applied();
     env.sql("CREATE TABLE p (id INTEGER PRIMARY KEY); CREATE TABLE c (p REFERENCES p (id)); INSERT INTO c VALUES (1)");
-    let verification = env.migrator().verify().expect("verified");
-    assert_eq!((verification.files, verification.damage.len()), (2, 0));
-    assert_eq!(
-        verification.violations,
-        ["c -> p: 1 row(s) without a parent"]
-    );
+    for full in [true, false] {
+        let verification = if full {
+            env.migrator().verify()
+        } else {
+            env.migrator().verify_quickly()
+        };
+        let verification = verification.expect("verified");
+        assert_eq!(
+            (
+                verification.files,
+                verification.damage.len(),
+                verification.full
+            ),
+            (2, 0, full)
+        );
+        assert_eq!(
+            verification.violations,
+            ["c -> p: 1 row(s) without a parent"]
+        );
+    }
 }
 
 #[test]
@@ -249,4 +299,15 @@ fn an_older_release_starts_on_a_newer_compatible_schema_only() {
     the database is newer than this release, and not compatible with it: 3.sql
     hint: deploy the release that has these files, or restore the backup that was made before them
     ");
+}
+
+#[test]
+fn a_row_that_an_index_lost_is_found_by_the_full_check_only() {
+    let env = two_applied();
+    env.sql("CREATE INDEX i ON a (x); INSERT INTO a VALUES (1), (2)");
+    // The index points to the pages of another one that is empty: what a torn write may leave.
+    env.sql("CREATE INDEX j ON b (x)");
+    env.sql("PRAGMA writable_schema = ON; UPDATE sqlite_schema SET rootpage = (SELECT rootpage FROM sqlite_schema WHERE name = 'j') WHERE name = 'i'; DELETE FROM sqlite_schema WHERE name = 'j'");
+    let damage = env.migrator().verify().expect("checked").damage.join("; ");
+    assert!(damage.contains("missing from index i"), "{damage}");
 }
