@@ -13,6 +13,7 @@ mod env;
 mod broken_backend;
 mod broken_frontend;
 mod browser;
+mod bundle;
 mod changes;
 mod checks;
 mod ci;

@@ -6,7 +6,7 @@ use serde_json::json;
 use std::path::PathBuf;
 
 /// The project with an origin, and the cloud's addresses and credentials in the environment as a CI job would have them.
-fn production() -> (TestEnv, PathBuf) {
+pub(crate) fn production() -> (TestEnv, PathBuf) {
     let env = TestEnv::new();
     let origin = env.beside("origin.git");
     env.git_in(

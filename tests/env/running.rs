@@ -18,7 +18,7 @@ pub(crate) struct Running<'e> {
 }
 
 impl<'e> Running<'e> {
-    pub(super) fn start(env: &'e TestEnv, mut command: Command, args: &[&str]) -> Self {
+    pub(crate) fn start(env: &'e TestEnv, mut command: Command, args: &[&str]) -> Self {
         let stream = || NamedTempFile::new_in(env.beside("tmp")).unwrap();
         let streams = [stream(), stream()];
         let [stdout, stderr] = &streams;

@@ -323,6 +323,7 @@ pub fn may_release(
     planned: &Plan,
 ) -> Result<(), LaneError> {
     let source = session.source;
+    bundle_serves(session, planned)?;
     if !session.target.is_local && !options.asked.force {
         forwards(session, observed)?;
     }
@@ -366,6 +367,18 @@ pub fn may_release(
         has_its_disk(session, observed)?;
     }
     Ok(())
+}
+
+/// A bundle need not hold every lane, but it must hold those that run.
+///
+/// # Errors
+/// When it lacks one.
+pub fn bundle_serves(session: &Session<'_>, planned: &Plan) -> Result<(), LaneError> {
+    let lacks = session
+        .preparation
+        .bundle()
+        .and_then(|manifest| manifest.lacks(planned));
+    lacks.map_or(Ok(()), |text| Err(LaneError::Refused(text)))
 }
 
 /// A database that is not on a disk is gone with the next deploy, and nothing else would tell.

@@ -25,7 +25,22 @@ pub struct Rehearsal {
     pub summary: String,
 }
 
-/// Where the site's files and the migrations come from: a working tree, a bundle, or a simulation.
+/// The site as its build left it, before a release adds what depends on the run and on the environment.
+pub trait BuiltSite: Sync {
+    /// The files that are published, by their path below the site's root.
+    ///
+    /// # Errors
+    /// When they cannot be listed, or one must not be published: the message names it.
+    fn paths(&self) -> Result<Vec<String>>;
+
+    /// The content of one of those files.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn read(&self, path: &str) -> Result<Vec<u8>>;
+}
+
+/// Where the site's files and the migrations come from: files on disk, or a simulation.
 pub trait Inputs: Sync {
     /// Tells the name of the run, which the site's release file carries.
     fn begin(&self, run: &RunId);

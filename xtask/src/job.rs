@@ -1,5 +1,11 @@
 //! What every lane of a run is given: the plan, the clients, the lease, and the few verbs that keep the promises.
 
+mod preparation;
+mod side_by_side;
+
+pub use preparation::{Commands, Preparation};
+pub use side_by_side::{Task, side_by_side};
+
 use crate::config::Config;
 use crate::config::Target;
 use crate::event::{EventKind, LaneState, Step, StepEnd};
@@ -17,7 +23,6 @@ use crate::render::Render;
 use crate::world::{Cancelled, Signal, World};
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// How long one read may take with its retries, in milliseconds: one call's limit and a little more, less than the lease has left.
@@ -117,13 +122,39 @@ pub struct Baseline {
     pub backend_commit: Option<Commit>,
 }
 
-/// Where and with what environment configured commands run.
-#[derive(Clone, Debug)]
-pub struct Commands {
-    /// The project's root.
-    pub root: PathBuf,
-    /// The caller's environment without any credential.
-    pub env: Vec<(String, String)>,
+/// Runs one step of `world`: its start, its end and what it found become events.
+///
+/// # Errors
+/// Those of the body.
+pub fn step<T>(
+    world: &dyn World,
+    step: Step,
+    body: impl FnOnce() -> Result<(T, String), LaneError>,
+) -> Result<T, LaneError> {
+    world.emit(EventKind::StepStarted { step });
+    match body() {
+        Ok((value, detail)) => {
+            world.emit(EventKind::StepFinished {
+                step,
+                end: StepEnd::Ok,
+                detail,
+            });
+            Ok(value)
+        }
+        Err(error) => {
+            let end = if matches!(error, LaneError::Cancelled(_)) {
+                StepEnd::Cancelled
+            } else {
+                StepEnd::Failed
+            };
+            world.emit(EventKind::StepFinished {
+                step,
+                end,
+                detail: error.to_string(),
+            });
+            Err(error)
+        }
+    }
 }
 
 /// Everything that a run's lanes need.
@@ -146,8 +177,8 @@ pub struct Job<'a> {
     pub manifests: &'a std::collections::BTreeMap<Lane, crate::changes::manifest::Manifest>,
     /// The site's files, the migrations, the checks' environment.
     pub inputs: &'a dyn Inputs,
-    /// How to run configured commands; `None` when a bundle is released, which runs none.
-    pub commands: Option<&'a Commands>,
+    /// Who prepares.
+    pub preparation: Preparation<'a>,
     /// What may be published although it looks like a mistake.
     pub accepted: Accepted,
     /// The right to change things.
@@ -189,30 +220,7 @@ impl Job<'_> {
         step: Step,
         body: impl FnOnce() -> Result<(T, String), LaneError>,
     ) -> Result<T, LaneError> {
-        self.world.emit(EventKind::StepStarted { step });
-        match body() {
-            Ok((value, detail)) => {
-                self.world.emit(EventKind::StepFinished {
-                    step,
-                    end: StepEnd::Ok,
-                    detail,
-                });
-                Ok(value)
-            }
-            Err(error) => {
-                let end = if matches!(error, LaneError::Cancelled(_)) {
-                    StepEnd::Cancelled
-                } else {
-                    StepEnd::Failed
-                };
-                self.world.emit(EventKind::StepFinished {
-                    step,
-                    end,
-                    detail: error.to_string(),
-                });
-                Err(error)
-            }
-        }
+        self::step(self.world, step, body)
     }
 
     /// Says how far a step is.

@@ -5,6 +5,7 @@
 //! - The release: [`run`] → [`executor`] → [`lane`] over the providers' clients [`netlify`] and [`render`].
 //! - The surface: [`cli`], [`config`], [`credentials`], [`console`].
 
+pub mod bundle;
 pub mod changes;
 pub mod cli;
 pub mod config;
@@ -31,7 +32,9 @@ pub mod netlify;
 pub mod notify;
 pub mod once;
 pub mod plan;
+pub mod prepare;
 pub mod process;
+pub mod publish_folder;
 pub mod real;
 pub mod redact;
 pub mod refs;

@@ -10,7 +10,7 @@ use crate::exit::Exit;
 use crate::facts::{self, Observed};
 use crate::ids::{Commit, ReleaseId, RunId};
 use crate::inputs::Inputs;
-use crate::job::{Baseline, Commands, Job, LaneError};
+use crate::job::{Baseline, Job, LaneError, Preparation};
 use crate::journal::{Process, RunRow};
 use crate::lane::frontend::Accepted;
 use crate::lease::{Holder, Lease, LeaseError, Terms};
@@ -44,8 +44,8 @@ pub struct Session<'a> {
     pub admin_token: Option<&'a Secret>,
     /// The site's files and the migrations.
     pub inputs: &'a dyn Inputs,
-    /// How to run configured commands; `None` when a bundle is released.
-    pub commands: Option<&'a Commands>,
+    /// Who prepares.
+    pub preparation: Preparation<'a>,
     /// Who or what started the run.
     pub by: String,
     /// This process.
@@ -113,7 +113,7 @@ pub fn deploy(session: &Session<'_>, options: &Options) -> Ended {
 
 /// Writes the end down and emits the last event.
 pub fn finish(session: &Session<'_>, ended: Ended) -> Ended {
-    let next = next_commands(&ended, session.target);
+    let next = next_commands(&ended, session);
     if let Some(run) = &ended.run {
         let now = session.world.now().wall_ms;
         if let Err(error) =
@@ -173,7 +173,7 @@ fn deploy_inner(session: &Session<'_>, options: &Options) -> Result<Ended, Ended
         Ok(None) => observed,
         Err(error) => return Err(failed(preflight_failed(world, &error))),
     };
-    let beginning = Beginning::new(&planned, &observed.baseline);
+    let beginning = Beginning::new(session, &planned, &observed.baseline);
     resume::remember(session, &run, &beginning).map_err(|error| failed(no_journal(&error)))?;
     announce(session, &planned);
     let job = job(
@@ -215,10 +215,14 @@ fn go_on(
     let beginning = match &unfinished.beginning {
         Some(beginning) => beginning.clone(),
         // It stopped before it had a plan, and so before it changed anything.
-        None => Beginning::new(&planned, &observed.baseline),
+        None => Beginning::new(session, &planned, &observed.baseline),
     };
     resume::remember(session, &run, &beginning).map_err(|error| failed(no_journal(&error)))?;
     let planned = beginning.plan(planned);
+    if !options.abort {
+        facts::bundle_serves(session, &planned)
+            .map_err(|error| failed(preflight_failed(session.world, &error)))?;
+    }
     announce(session, &planned);
     let is_recorded = live.is_some_and(|live| live.record.release.0 == run.0);
     let verdict = if is_recorded && !options.abort {
@@ -478,7 +482,7 @@ pub fn job<'a>(
         live,
         manifests: &session.source.manifests,
         inputs: session.inputs,
-        commands: session.commands,
+        preparation: session.preparation,
         accepted: options.accepted,
         lease,
         netlify: session.netlify,
@@ -490,7 +494,8 @@ pub fn job<'a>(
 }
 
 /// Commands worth typing next, the likeliest first.
-fn next_commands(ended: &Ended, target: &Target) -> Vec<String> {
+fn next_commands(ended: &Ended, session: &Session<'_>) -> Vec<String> {
+    let target = session.target;
     // A deploy never plans to undo anything.
     let is_rollback = ended.plan.as_ref().is_some_and(|plan| {
         plan.steps
@@ -520,8 +525,16 @@ fn next_commands(ended: &Ended, target: &Target) -> Vec<String> {
         Exit::Superseded => &["status", "history"],
         Exit::Usage | Exit::Refused | Exit::Pending => &["plan"],
     };
+    let bundle = match session.preparation {
+        Preparation::Bundle { dir, .. } => format!(" --bundle {}", dir.display()),
+        Preparation::Here(_) => String::new(),
+    };
     lines
         .iter()
-        .map(|line| format!("cargo xtask {line}{flag}"))
+        .map(|line| match line.strip_prefix("deploy") {
+            // What is undone needs no bundle.
+            Some(rest) if rest != " --abort" => format!("cargo xtask deploy{bundle}{rest}{flag}"),
+            _ => format!("cargo xtask {line}{flag}"),
+        })
         .collect()
 }

@@ -1,30 +1,26 @@
-//! The inputs of a release as they lie on disk: the publish folder, and the migrations of the commit.
+//! The inputs of a release as they lie on disk: the built site, and the migrations of the commit.
 
 use crate::changes::manifest::hex;
 use crate::config::{Config, Target};
 use crate::ids::{Commit, RunId};
-use crate::inputs::{Inputs, Rehearsal, SiteFile};
+use crate::inputs::{BuiltSite, Inputs, Rehearsal, SiteFile};
 use crate::lane::verify::RELEASE_FILE;
 use crate::service::AdminState;
 use crate::world::World;
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use migrate::{MigrationFile, Migrator};
 use sha1::{Digest as _, Sha1};
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 /// In `_redirects`, this stands for the address of the environment's service.
 pub const SERVICE_URL_MARK: &str = "__SERVICE_URL__";
 /// The only file in which the mark is replaced.
 const REDIRECTS: &str = "_redirects";
-/// Netlify's limit for one folder.
-const FILES_PER_FOLDER_MAX: usize = 54_000;
 
 /// See the module's words.
 pub struct WorkingTree<'a> {
-    /// The project's root.
-    pub root: &'a Path,
+    /// The site: the publish folder's or a bundle's.
+    pub site: &'a dyn BuiltSite,
     /// deploy.toml.
     pub config: &'a Config,
     /// Where to.
@@ -38,10 +34,6 @@ pub struct WorkingTree<'a> {
 }
 
 impl WorkingTree<'_> {
-    fn publish_dir(&self) -> PathBuf {
-        self.root.join(&self.config.frontend.publish)
-    }
-
     /// What the site says of itself. It depends on the run alone, so that a resumed run makes the same bytes.
     fn release_file(&self) -> Vec<u8> {
         let run = self
@@ -54,69 +46,11 @@ impl WorkingTree<'_> {
         format!("{text:#}\n").into_bytes()
     }
 
-    /// Paths below the publish folder that are published, checked for what no provider takes.
-    fn paths(&self) -> Result<Vec<String>> {
-        let dir = self.publish_dir();
-        if !dir.is_dir() {
-            bail!(
-                "the publish folder {} does not exist (hint: `frontend.publish` in deploy.toml names it; is there a build that should have made it?)",
-                dir.display()
-            );
-        }
-        let real_dir = fs_err::canonicalize(&dir)?;
-        let exclude: Vec<glob::Pattern> = self
-            .config
-            .frontend
-            .exclude
-            .iter()
-            .map(|text| {
-                glob::Pattern::new(text).with_context(|| format!("frontend.exclude holds '{text}'"))
-            })
-            .collect::<Result<_>>()?;
-        let pattern = format!("{}/**/*", glob::Pattern::escape(&dir.to_string_lossy()));
-        let mut paths = Vec::new();
-        for found in glob::glob(&pattern)? {
-            let found = found.context("list the publish folder")?;
-            if found.is_dir() {
-                continue;
-            }
-            let relative = found.strip_prefix(&dir)?;
-            let Some(path) = relative.to_str() else {
-                bail!(
-                    "{} has a name that is not UTF-8: it cannot be published",
-                    found.display()
-                )
-            };
-            if is_hidden(path) || exclude.iter().any(|pattern| pattern.matches(path)) {
-                continue;
-            }
-            if let Some(odd) = path
-                .chars()
-                .find(|odd| matches!(odd, '#' | '?') || odd.is_control())
-            {
-                bail!(
-                    "{path:?} has {odd:?} in its name: the provider refuses such files (hint: rename it, or list it in frontend.exclude)"
-                );
-            }
-            let real = fs_err::canonicalize(&found)
-                .with_context(|| format!("{path} is a symbolic link to nothing"))?;
-            if !real.starts_with(&real_dir) {
-                bail!(
-                    "{path} is a symbolic link out of the publish folder, to {}",
-                    real.display()
-                );
-            }
-            paths.push(path.to_owned());
-        }
-        check_folders(&paths)?;
-        Ok(paths)
-    }
-
     fn content(&self, path: &str) -> Result<Vec<u8>> {
         if path == RELEASE_FILE {
             return Ok(self.release_file());
         }
-        let bytes = fs_err::read(self.publish_dir().join(path))?;
+        let bytes = self.site.read(path)?;
         if path != REDIRECTS {
             return Ok(bytes);
         }
@@ -127,39 +61,9 @@ impl WorkingTree<'_> {
     }
 }
 
-/// Dot files stay home, as with the provider's own tool, except those that the web has a place for.
-fn is_hidden(path: &str) -> bool {
-    path.split('/')
-        .any(|part| part == "__MACOSX" || (part.starts_with('.') && part != ".well-known"))
-}
-
-fn check_folders(paths: &[String]) -> Result<()> {
-    let mut folders: BTreeMap<&str, usize> = BTreeMap::new();
-    let mut folded: BTreeMap<String, &str> = BTreeMap::new();
-    for path in paths {
-        *folders
-            .entry(path.rsplit_once('/').map_or("", |(folder, _)| folder))
-            .or_default() += 1;
-        if let Some(other) = folded.insert(path.to_lowercase(), path) {
-            bail!(
-                "{other} and {path} differ in case only: on the web one of them would hide the other"
-            );
-        }
-    }
-    match folders
-        .into_iter()
-        .find(|(_, count)| *count > FILES_PER_FOLDER_MAX)
-    {
-        Some((folder, count)) => bail!(
-            "the folder '{folder}' holds {count} files, the provider takes {FILES_PER_FOLDER_MAX}"
-        ),
-        None => Ok(()),
-    }
-}
-
 impl Inputs for WorkingTree<'_> {
     fn site(&self, world: &dyn World) -> Result<Vec<SiteFile>> {
-        let mut paths = self.paths()?;
+        let mut paths = self.site.paths()?;
         paths.retain(|path| path != RELEASE_FILE);
         paths.push(RELEASE_FILE.to_owned());
         let slots: Vec<Mutex<Option<Result<SiteFile>>>> =

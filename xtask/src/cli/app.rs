@@ -118,6 +118,16 @@ impl App<'_> {
     /// # Errors
     /// When there is none, or its configuration is wrong.
     pub fn project(&self) -> Result<Project, Failure> {
+        let mut project = self.project_without_credentials()?;
+        self.authenticate(&mut project);
+        Ok(project)
+    }
+
+    /// As [`App::project`], but its git can talk to no remote that asks who we are.
+    ///
+    /// # Errors
+    /// As for [`App::project`].
+    pub fn project_without_credentials(&self) -> Result<Project, Failure> {
         let path = self.config_path()?;
         let text =
             fs_err::read_to_string(&path).map_err(|error| Failure::usage(error.to_string()))?;
@@ -157,17 +167,22 @@ impl App<'_> {
             .filter(|name| is_withheld(name) && *name != github)
             .cloned()
             .collect();
-        let mut git = Git::open(root, state_dir, &withheld)?;
+        Ok(Git::open(root, state_dir, &withheld)?)
+    }
+
+    /// Lets git show our token to the origin, when it is the one that the token is for.
+    fn authenticate(&self, project: &mut Project) {
         // Whoever configured git's authentication by the environment meant that one to be used.
-        if self.environ.var("GIT_CONFIG_COUNT").is_some() || !git.is_versioned() {
-            return Ok(git);
+        if self.environ.var("GIT_CONFIG_COUNT").is_some() || !project.git.is_versioned() {
+            return;
         }
-        let credentials = Credentials::load(self.environ, root).unwrap_or_default();
+        let github = CredentialName::GithubToken.variable();
+        let credentials = Credentials::load(self.environ, &project.root).unwrap_or_default();
         let (Some(token), Ok(url)) = (
             credentials.get(CredentialName::GithubToken),
-            git.remote_url(ORIGIN),
+            project.git.remote_url(ORIGIN),
         ) else {
-            return Ok(git);
+            return;
         };
         let server = self
             .environ
@@ -179,12 +194,11 @@ impl App<'_> {
                 .encode(format!("x-access-token:{}", token.expose()));
             self.console.register(github, token.expose());
             self.console.register("GITHUB_TOKEN_HEADER", &basic);
-            git.authenticate(
+            project.git.authenticate(
                 format!("http.{server}/.extraheader"),
                 format!("AUTHORIZATION: basic {basic}"),
             );
         }
-        Ok(git)
     }
 
     fn config_path(&self) -> Result<PathBuf, Failure> {

@@ -2,16 +2,20 @@
 
 use super::Where;
 use super::app::{App, Connected, Failure, Project};
+use crate::bundle::{Bundle, BundleError};
 use crate::config::LOCAL;
 use crate::credentials::CredentialName;
 use crate::exit::Exit;
 use crate::http::{Api, RETRY_BUDGET};
 use crate::ids::{EnvironmentName, Lane};
+use crate::inputs::BuiltSite;
+use crate::job::Preparation;
 use crate::lane::frontend::Accepted;
 use crate::netlify::Netlify;
 use crate::notify;
 use crate::plan::{Asked, plan};
 use crate::process;
+use crate::publish_folder::PublishFolder;
 use crate::real::{CancelFlag, Real, hear_signals};
 use crate::render::Render;
 use crate::run::{self, Ended, Options, Session};
@@ -19,6 +23,7 @@ use crate::sink;
 use crate::source::{self, SourceTree};
 use crate::working_tree::WorkingTree;
 use clap::Args;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
@@ -27,6 +32,9 @@ use std::time::Duration;
 ///
 /// Checks, upload and rehearsal run side by side; the backend goes live and proves its version; only then the frontend is published.
 /// What fails is undone.
+///
+/// In CI the two halves can be two jobs: `--prepare --out DIR` runs the project's commands where there is no credential, and
+/// `--bundle DIR` has the credentials and runs none of the commands.
 #[derive(Args, Debug)]
 pub struct DeployArgs {
     #[command(flatten)]
@@ -40,6 +48,15 @@ pub struct DeployArgs {
     /// Show the plan and change nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// Run checks and build only, for a later --bundle: needs no credential and contacts no provider
+    #[arg(long, requires = "out", conflicts_with_all = ["force", "dry_run", "resume", "abort", "wait_lock", "break_glass", "allow_shrink", "allow_no_index"])]
+    pub prepare: bool,
+    /// The folder that --prepare leaves its bundle in
+    #[arg(long, value_name = "DIR", requires = "prepare")]
+    pub out: Option<PathBuf>,
+    /// Release what --prepare left there, after verifying it; runs no configured command
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["prepare", "abort"])]
+    pub bundle: Option<PathBuf>,
     /// Go on with the run that stopped
     #[arg(long, conflicts_with_all = ["abort", "dry_run", "force"])]
     pub resume: bool,
@@ -90,15 +107,25 @@ impl DeployArgs {
 /// # Errors
 /// When it could not begin.
 pub fn run(app: &App<'_>, args: &DeployArgs) -> Result<u8, Failure> {
+    if let Some(out) = &args.out {
+        return super::prepare::run(app, args, out);
+    }
     let project = app.project()?;
     let cancel = CancelFlag::default();
+    let source = read_source(app, &project, &app.environment(args.place)?)?;
+    // Before anything is contacted.
+    let bundle = args
+        .bundle
+        .as_deref()
+        .map(|shown| open_bundle(app, &project, &source, shown))
+        .transpose()?;
     let connected = app.reach(&project, args.place)?;
-    let source = read_source(app, &project, &connected.target.name)?;
     with_session(
         app,
         &project,
         &connected,
         &source,
+        bundle.as_ref(),
         cancel.clone(),
         |session, dispatcher| {
             if args.dry_run {
@@ -123,6 +150,19 @@ pub fn run(app: &App<'_>, args: &DeployArgs) -> Result<u8, Failure> {
             Ok(exit_code(&ended))
         },
     )
+}
+
+fn open_bundle(
+    app: &App<'_>,
+    project: &Project,
+    source: &SourceTree,
+    shown: &Path,
+) -> Result<Bundle, Failure> {
+    let dir = app.environ.cwd.join(shown);
+    Bundle::open(&dir, shown, &project.config, source).map_err(|error| match error {
+        BundleError::Absent(text) => Failure::usage(text),
+        refused @ BundleError::Refused(_) => Failure::refused(refused.to_string()),
+    })
 }
 
 /// Reads what would be released and says when it is more than HEAD.
@@ -160,6 +200,7 @@ pub fn with_session(
     project: &Project,
     connected: &Connected,
     source: &SourceTree,
+    bundle: Option<&Bundle>,
     cancel: CancelFlag,
     body: impl FnOnce(&Session<'_>, &crate::dispatch::Dispatcher) -> Result<u8, Failure>,
 ) -> Result<u8, Failure> {
@@ -184,8 +225,12 @@ pub fn with_session(
         api("Render", &target.render_api, CredentialName::RenderApiKey)?,
         target.service_id.clone(),
     );
-    let inputs = WorkingTree {
+    let folder = PublishFolder {
         root: &project.root,
+        config: &project.config,
+    };
+    let inputs = WorkingTree {
+        site: bundle.map_or(&folder as &dyn BuiltSite, |bundle| bundle),
         config: &project.config,
         target,
         commit: &source.commit,
@@ -203,7 +248,14 @@ pub fn with_session(
         render: &render,
         admin_token: connected.credentials.get(CredentialName::TandemAdminToken),
         inputs: &inputs,
-        commands: Some(&commands),
+        preparation: match bundle {
+            None => Preparation::Here(&commands),
+            Some(bundle) => Preparation::Bundle {
+                manifest: bundle.manifest(),
+                dir: bundle.shown(),
+                commands: &commands,
+            },
+        },
         by: app.by(),
         process: process::current(),
         is_dead: &process::is_dead,

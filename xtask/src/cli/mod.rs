@@ -10,6 +10,7 @@ pub mod lock;
 pub mod migrate;
 pub mod pipes;
 pub mod plan;
+pub mod prepare;
 pub mod rollback;
 pub mod status;
 

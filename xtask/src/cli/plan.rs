@@ -116,6 +116,7 @@ fn observed(
         &project,
         &connected,
         &source,
+        None,
         CancelFlag::default(),
         |session, _| {
             let observed =

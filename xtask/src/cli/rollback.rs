@@ -50,6 +50,7 @@ pub fn run(app: &App<'_>, args: &RollbackArgs) -> Result<u8, Failure> {
         &project,
         &connected,
         &judges,
+        None,
         cancel,
         |session, dispatcher| {
             let asked = Asked {

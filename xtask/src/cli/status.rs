@@ -212,6 +212,7 @@ pub fn observe(
         project,
         connected,
         &nothing,
+        None,
         CancelFlag::default(),
         |session, _| body(session).map(|()| 0),
     )

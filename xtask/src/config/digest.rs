@@ -1,14 +1,19 @@
 //! Which settings are part of what a lane releases: changing one of them makes the lane run as changing a file does.
 
 use super::Config;
+use crate::changes::manifest::hex;
 use crate::ids::Lane;
 use sha2::{Digest as _, Sha256};
-use std::fmt::Write as _;
 
 /// Goes into every digest; a new number makes every lane run once.
 const FORMAT: &str = "lane settings 1";
 
 impl Config {
+    /// SHA-256, in hexadecimal, of the whole file's text.
+    pub fn file_digest(&self) -> String {
+        hex(&Sha256::digest(self.source.text()))
+    }
+
     /// SHA-256, in hexadecimal, of the settings that shape a lane's build and run. Timeouts, limits and file patterns are
     /// not among them, and neither is `backend.local`: editing how the local cloud runs the service must not restart it
     /// in production.
@@ -61,11 +66,6 @@ impl Settings {
     }
 
     fn finish(self) -> String {
-        let mut hex = String::new();
-        for byte in self.0.finalize() {
-            // Writing to a String cannot fail.
-            let _ = write!(hex, "{byte:02x}");
-        }
-        hex
+        hex(&self.0.finalize())
     }
 }

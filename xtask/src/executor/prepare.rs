@@ -5,26 +5,23 @@ use super::{Verdict, close_gate};
 use crate::event::Step;
 use crate::exit::Exit;
 use crate::ids::Lane;
-use crate::job::{Job, LaneError};
+use crate::job::{Job, LaneError, Task, side_by_side};
 use crate::lane::draft::drop_draft;
 use crate::lane::frontend::Draft;
 use crate::lane::trigger::{self, Ours};
 use crate::lane::{backend, checks, frontend};
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Mutex, PoisonError};
 
 /// The journal's mark that every check of this run has passed.
 const GATE_1: &str = "gate.1";
 
 /// Checks, upload and rehearsal side by side; nothing that is live changes here.
 pub(super) fn prepare(job: &Job<'_>) -> Result<Option<Draft>, Verdict> {
-    type Task<'t> = Box<dyn Fn() -> Result<Option<Draft>, LaneError> + Sync + 't>;
     let passed_before = job
         .world
         .journal()
         .intent(&job.run, GATE_1)
         .is_ok_and(|row| row.is_some());
-    let mut tasks: Vec<Task<'_>> = Vec::new();
+    let mut tasks: Vec<Task<'_, Option<Draft>>> = Vec::new();
     if job.plan.runs(Lane::Frontend) {
         tasks.push(Box::new(|| frontend::prepare(job).map(Some)));
     }
@@ -37,28 +34,9 @@ pub(super) fn prepare(job: &Job<'_>) -> Result<Option<Draft>, Verdict> {
             tasks.push(Box::new(|| checks::run(job).map(|()| None)));
         }
     }
-    let results: Mutex<Vec<Result<Option<Draft>, LaneError>>> = Mutex::new(Vec::new());
-    job.world.lanes(tasks.len(), &|index| {
-        let Some(task) = tasks.get(index) else { return };
-        let result = catch_unwind(AssertUnwindSafe(task))
-            .unwrap_or_else(|panic| Err(LaneError::Bug(panic_text(&*panic))));
-        results
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(result);
-    });
-    let mut draft = None;
-    let mut errors = Vec::new();
-    for result in results.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        match result {
-            Ok(found) => draft = found.or(draft),
-            Err(error) => errors.push(error),
-        }
-    }
-    match errors.into_iter().min_by_key(rank) {
-        None => Ok(draft),
-        Some(error) => Err(stop(job, error)),
-    }
+    side_by_side(job.world, &tasks)
+        .map(|drafts| drafts.into_iter().flatten().next())
+        .map_err(|error| stop(job, error))
 }
 
 /// Writes down that everything passed: a resumed run need not ask again.
@@ -69,29 +47,6 @@ pub(super) fn remember_gate_1(job: &Job<'_>) -> Result<(), Verdict> {
         None => journal.intend(&job.run, GATE_1, "{}", job.world.now().wall_ms),
     });
     known.map_err(|error| stop(job, error.into()))
-}
-
-/// When several lanes fail, this one decides.
-fn rank(error: &LaneError) -> u8 {
-    match error {
-        LaneError::Bug(_) => 0,
-        LaneError::Cancelled(_) => 1,
-        LaneError::Database(_) => 2,
-        LaneError::Failed(_) | LaneError::Unverifiable(_) | LaneError::Superseded(_) => 3,
-        LaneError::Refused(_) => 4,
-        LaneError::Unknown(_) => 5,
-    }
-}
-
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let said = panic
-        .downcast_ref::<String>()
-        .map(String::as_str)
-        .or_else(|| panic.downcast_ref::<&str>().copied());
-    format!(
-        "a lane of this program panicked: {} (this is a bug of Tandem)",
-        said.unwrap_or("no message")
-    )
 }
 
 fn stop(job: &Job<'_>, error: LaneError) -> Verdict {

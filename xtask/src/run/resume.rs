@@ -29,10 +29,13 @@ pub(super) struct Beginning {
     /// Name, and whether the version that was live can run on it.
     migrations: Vec<(String, bool)>,
     steps: Vec<Step>,
+    /// Whether it releases a bundle, and so runs no configured command. Runs of older programs knew no bundles.
+    #[serde(default)]
+    bundle: bool,
 }
 
 impl Beginning {
-    pub(super) fn new(plan: &Plan, baseline: &Baseline) -> Self {
+    pub(super) fn new(session: &Session<'_>, plan: &Plan, baseline: &Baseline) -> Self {
         Self {
             baseline: baseline.clone(),
             parent: plan.parent.clone(),
@@ -45,6 +48,7 @@ impl Beginning {
                 .map(|file| (file.name.clone(), file.compatible))
                 .collect(),
             steps: plan.steps.clone(),
+            bundle: session.preparation.bundle().is_some(),
         }
     }
 
@@ -92,6 +96,24 @@ pub(super) fn find(session: &Session<'_>, options: &Options) -> Result<Option<Un
     let goes_on = asked || (options.asked.only.is_empty() && !options.asked.force);
     let found =
         newest.filter(|run| goes_on && (run.commit == session.source.commit || options.abort));
+    let beginning = match found {
+        Some(run) => read(session, &run.id).map_err(|error| no_journal(&error))?,
+        None => None,
+    };
+    let needs_bundle = beginning.as_ref().is_some_and(|beginning| beginning.bundle)
+        && session.preparation.bundle().is_none()
+        && !options.abort;
+    // Where a bundle was released no configured command may run, so such a run does not turn into one that runs them.
+    if let (Some(run), true) = (found, needs_bundle && asked) {
+        return Err(Ended::early(
+            Exit::Usage,
+            format!(
+                "run {} releases a bundle, and going on without one would run configured commands (hint: `deploy --bundle DIR --resume`, or `deploy --abort`)",
+                run.id
+            ),
+        ));
+    }
+    let found = found.filter(|_| !needs_bundle);
     bury(session, &runs, found.map(|run| &run.id))?;
     let Some(row) = found else {
         return match newest {
@@ -116,7 +138,6 @@ pub(super) fn find(session: &Session<'_>, options: &Options) -> Result<Option<Un
             _ => Ok(None),
         };
     };
-    let beginning = read(session, &row.id).map_err(|error| no_journal(&error))?;
     Ok(Some(Unfinished {
         row: row.clone(),
         beginning,

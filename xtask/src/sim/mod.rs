@@ -97,6 +97,7 @@ pub struct Sim<'a> {
     /// The process's way to the refs.
     pub ref_calls: RefCalls,
     calls: Mutex<u64>,
+    ran: Mutex<Vec<String>>,
     events: Mutex<(Option<RunId>, Vec<Event>)>,
 }
 
@@ -118,6 +119,7 @@ impl<'a> Sim<'a> {
             watch: None,
             ref_calls: RefCalls::default(),
             calls: Mutex::new(0),
+            ran: Mutex::default(),
             events: Mutex::new((None, Vec::new())),
         }
     }
@@ -125,6 +127,14 @@ impl<'a> Sim<'a> {
     /// World calls so far: a sweep over kill points needs to know how many there are.
     pub fn calls(&self) -> u64 {
         *self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The configured commands that it ran, in order.
+    pub fn ran(&self) -> Vec<String> {
+        self.ran
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// The events of this process.
@@ -260,6 +270,10 @@ impl World for Sim<'_> {
 
     fn run(&self, command: &Command, on: &mut dyn FnMut(RunEvent<'_>)) -> Result<RunEnd> {
         self.step();
+        self.ran
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(command.script.clone());
         let script = self
             .scripts
             .get(&command.script)

@@ -9,6 +9,7 @@ use crate::environ::Environ;
 use crate::exit::Exit;
 use crate::http::Api;
 use crate::ids::{Commit, EnvironmentName, Lane, Oid};
+use crate::job::{Commands, Preparation};
 use crate::journal::Process;
 use crate::netlify::Netlify;
 use crate::plan::Asked;
@@ -21,7 +22,7 @@ use crate::source::SourceTree;
 use ::cloud::inprocess::{Behaviour, InProcess};
 use anyhow::{Context as _, Result, ensure};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// From the end of the upload to a deploy that can be published.
 const FRONTEND_MS: i64 = 20_000;
@@ -117,6 +118,10 @@ fn release(seed: u64, only: &[Lane]) -> Result<(u64, u64)> {
         files: BTreeMap::from([("index.html".to_owned(), b"<!doctype html>".to_vec())]),
         ..MemoryInputs::default()
     };
+    let commands = Commands {
+        root: PathBuf::from("."),
+        env: Vec::new(),
+    };
     let session = Session {
         world: &world,
         config: &config,
@@ -127,7 +132,7 @@ fn release(seed: u64, only: &[Lane]) -> Result<(u64, u64)> {
         render: &render,
         admin_token: Some(&admin_token),
         inputs: &inputs,
-        commands: None,
+        preparation: Preparation::Here(&commands),
         by: "bench".to_owned(),
         process: Process {
             pid: 1,

@@ -1,0 +1,61 @@
+//! Several things at once, each on a thread of its own, and one error for all of them.
+
+use super::LaneError;
+use crate::world::World;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Mutex, PoisonError};
+
+/// One of several things that are done side by side.
+pub type Task<'t, T> = Box<dyn Fn() -> Result<T, LaneError> + Sync + 't>;
+
+/// Does everything at once, each on a thread of its own.
+///
+/// # Errors
+/// The gravest one, when several fail.
+pub fn side_by_side<T: Send>(
+    world: &dyn World,
+    tasks: &[Task<'_, T>],
+) -> Result<Vec<T>, LaneError> {
+    let results: Mutex<Vec<Result<T, LaneError>>> = Mutex::new(Vec::new());
+    world.lanes(tasks.len(), &|index| {
+        let Some(task) = tasks.get(index) else { return };
+        let result = catch_unwind(AssertUnwindSafe(task))
+            .unwrap_or_else(|panic| Err(LaneError::Bug(panic_text(&*panic))));
+        results
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(result);
+    });
+    let mut done = Vec::new();
+    let mut errors = Vec::new();
+    for result in results.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        match result {
+            Ok(found) => done.push(found),
+            Err(error) => errors.push(error),
+        }
+    }
+    errors.into_iter().min_by_key(rank).map_or(Ok(done), Err)
+}
+
+/// When several tasks fail, this one decides.
+fn rank(error: &LaneError) -> u8 {
+    match error {
+        LaneError::Bug(_) => 0,
+        LaneError::Cancelled(_) => 1,
+        LaneError::Database(_) => 2,
+        LaneError::Failed(_) | LaneError::Unverifiable(_) | LaneError::Superseded(_) => 3,
+        LaneError::Refused(_) => 4,
+        LaneError::Unknown(_) => 5,
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let said = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied());
+    format!(
+        "a lane of this program panicked: {} (this is a bug of Tandem)",
+        said.unwrap_or("no message")
+    )
+}
