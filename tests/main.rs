@@ -29,6 +29,7 @@ mod pipes;
 mod production;
 mod rollback;
 mod simulation;
+mod smoke;
 mod suspicious_site;
 mod tidy;
 mod working_tree;

@@ -14,3 +14,4 @@ mod project;
 mod resuming;
 mod rollbacks;
 mod seeds;
+mod smoke;

@@ -194,6 +194,8 @@ pub(super) struct How {
     pub(super) ref_faults: BTreeMap<u32, RefFault>,
     pub(super) options: Options,
     pub(super) no_admin_token: bool,
+    /// The exit codes of commands; others succeed.
+    pub(super) scripts: BTreeMap<String, i32>,
     /// Releases a bundle that was prepared for these lanes.
     pub(super) bundle: Option<Vec<Lane>>,
 }
@@ -335,6 +337,13 @@ impl Project {
         }
     }
 
+    /// The same project with more in its configuration.
+    pub(super) fn configured(self, more: &str) -> Self {
+        let text = format!("{CONFIG}{more}");
+        let config = Config::load(Path::new("deploy.toml"), &text).unwrap();
+        Self { config, ..self }
+    }
+
     /// The same project with its journal in a file, which another connection can spoil.
     pub(super) fn journalled(self, path: &Path) -> Self {
         let universe = Universe {
@@ -420,6 +429,14 @@ impl Project {
                 exit_code: i32::from(version.check_fails),
             },
         );
+        sim.scripts
+            .extend(how.scripts.into_iter().map(|(text, exit_code)| {
+                let script = Script {
+                    duration_ms: 500,
+                    exit_code,
+                };
+                (text, script)
+            }));
         let netlify = Netlify::new(
             Api::new(
                 &sim,

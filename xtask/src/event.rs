@@ -40,10 +40,14 @@ pub enum Step {
     BackendSchema,
     /// Our commit answers, healthy, N times in a row.
     BackendIdentity,
+    /// Another program asks the new backend.
+    BackendSmoke,
     /// The frontend's deploy becomes the public one.
     FrontendPublish,
     /// The public site is ours, byte for byte.
     FrontendVerify,
+    /// Another program asks the new frontend.
+    FrontendSmoke,
     /// Both are watched for a while.
     Bake,
     /// The live record moves; the lease is given back.
@@ -67,6 +71,7 @@ impl Step {
             Self::BackendDeploy => "deploy and start",
             Self::BackendSchema => "read the schema back",
             Self::BackendIdentity => "prove the version",
+            Self::BackendSmoke | Self::FrontendSmoke => "smoke test",
             Self::FrontendPublish => "publish",
             Self::FrontendVerify => "verify what is public",
             Self::Bake => "watch both",
@@ -84,11 +89,13 @@ impl Step {
             | Self::FrontendPermalink
             | Self::FrontendPublish
             | Self::FrontendVerify
+            | Self::FrontendSmoke
             | Self::UndoFrontend => Some(Lane::Frontend),
             Self::BackendRehearse
             | Self::BackendDeploy
             | Self::BackendSchema
             | Self::BackendIdentity
+            | Self::BackendSmoke
             | Self::UndoBackend => Some(Lane::Backend),
             Self::Preflight | Self::Checks | Self::Bake | Self::Finalise => None,
         }
@@ -109,18 +116,36 @@ impl Step {
             ],
             Self::BackendSchema => &[Self::BackendDeploy],
             Self::BackendIdentity => &[Self::BackendSchema, Self::BackendDeploy],
-            Self::FrontendPublish => {
-                &[Self::Checks, Self::FrontendPermalink, Self::BackendIdentity]
-            }
+            Self::BackendSmoke => &[Self::BackendIdentity],
+            Self::FrontendPublish => &[
+                Self::Checks,
+                Self::FrontendPermalink,
+                Self::BackendIdentity,
+                Self::BackendSmoke,
+            ],
             Self::FrontendVerify => &[Self::FrontendPublish],
-            Self::Bake => &[Self::FrontendVerify, Self::BackendIdentity],
-            Self::Finalise => &[Self::Bake, Self::FrontendVerify, Self::BackendIdentity],
+            Self::FrontendSmoke => &[Self::FrontendVerify],
+            Self::Bake => &[
+                Self::FrontendVerify,
+                Self::FrontendSmoke,
+                Self::BackendIdentity,
+                Self::BackendSmoke,
+            ],
+            Self::Finalise => &[
+                Self::Bake,
+                Self::FrontendVerify,
+                Self::FrontendSmoke,
+                Self::BackendIdentity,
+                Self::BackendSmoke,
+            ],
             Self::UndoFrontend | Self::UndoBackend => &[
                 Self::Checks,
                 Self::FrontendPermalink,
                 Self::BackendDeploy,
                 Self::BackendIdentity,
+                Self::BackendSmoke,
                 Self::FrontendVerify,
+                Self::FrontendSmoke,
                 Self::Bake,
             ],
         }

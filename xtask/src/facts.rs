@@ -5,6 +5,7 @@ use crate::config::{Config, Publish};
 use crate::http::ApiError;
 use crate::ids::{Commit, DeployId, Lane};
 use crate::job::{Baseline, LaneError};
+use crate::lane::smoke;
 use crate::live::{self, Live};
 use crate::netlify::Site;
 use crate::plan::{Facts, Pending, Plan};
@@ -79,6 +80,10 @@ pub fn observe(session: &Session<'_>) -> Result<Observed, LaneError> {
         frontend_builds: session.config.frontend.build.is_some(),
         backend_migrates: session.config.backend.migrations.is_some()
             && !session.source.migrations.is_empty(),
+        smoke: Lane::ALL
+            .into_iter()
+            .filter(|lane| !session.config.smoke(*lane).is_empty())
+            .collect(),
         bakes: !session.target.policy.bake.is_zero(),
     };
     let baseline = Baseline {
@@ -346,6 +351,7 @@ pub fn may_release(
     if let Some(branches) = &source.remote_branches {
         pushed(session, branches)?;
     }
+    has_curl(session, planned)?;
     if planned.runs(Lane::Backend) {
         if observed.service.is_suspended() {
             return Err(LaneError::Refused(format!(
@@ -367,6 +373,21 @@ pub fn may_release(
         has_its_disk(session, observed)?;
     }
     Ok(())
+}
+
+/// A smoke test that cannot be run must not be found out after publishing. On this machine it is only left out.
+fn has_curl(session: &Session<'_>, planned: &Plan) -> Result<(), LaneError> {
+    let asks = Lane::ALL.into_iter().any(|lane| {
+        let smokes = session.config.smoke(lane);
+        planned.runs(lane) && smokes.iter().any(|smoke| smoke.path.is_some())
+    });
+    if !asks || session.target.is_local || smoke::has_curl(session.world, session.preparation)? {
+        return Ok(());
+    }
+    Err(LaneError::Refused(
+        "deploy.toml has smoke tests that curl makes, and there is no curl on the PATH (hint: install it)"
+            .to_owned(),
+    ))
 }
 
 /// A bundle need not hold every lane, but it must hold those that run.

@@ -38,6 +38,8 @@ pub struct Facts {
     pub frontend_builds: bool,
     /// Whether the backend has migrations.
     pub backend_migrates: bool,
+    /// The lanes that are looked at from outside once they are public.
+    pub smoke: Vec<Lane>,
     /// Whether there is a bake.
     pub bakes: bool,
 }
@@ -280,8 +282,16 @@ fn steps(facts: &Facts, frontend: bool, backend: bool) -> Vec<Step> {
         (Step::BackendDeploy, backend),
         (Step::BackendSchema, backend && facts.backend_migrates),
         (Step::BackendIdentity, backend),
+        (
+            Step::BackendSmoke,
+            backend && facts.smoke.contains(&Lane::Backend),
+        ),
         (Step::FrontendPublish, frontend),
         (Step::FrontendVerify, frontend),
+        (
+            Step::FrontendSmoke,
+            frontend && facts.smoke.contains(&Lane::Frontend),
+        ),
         (Step::Bake, either && facts.bakes),
         (Step::Finalise, either),
     ];

@@ -1,6 +1,7 @@
 //! The two lanes' settings: which files make a lane run, how it is built, and what its provider is told.
 
 use super::rule::Rule;
+use super::smoke::Smoke;
 use crate::changes::filter::Quantifier;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -25,6 +26,8 @@ pub struct Frontend {
     pub entry: String,
     /// A deploy that would remove more than this share of the live files is refused: in percent, 0 to 100. Default: 50.
     pub shrink_max_percent: u32,
+    /// Looks from outside after it was published. Default: none.
+    pub smoke: Vec<Smoke>,
 }
 
 impl Default for Frontend {
@@ -38,6 +41,7 @@ impl Default for Frontend {
             exclude: Vec::new(),
             entry: "index.html".to_owned(),
             shrink_max_percent: 50,
+            smoke: Vec::new(),
         }
     }
 }
@@ -76,6 +80,8 @@ pub struct Backend {
     pub local: LocalService,
     /// Data to rehearse migrations on.
     pub rehearse: Rehearse,
+    /// Looks from outside at the new process, before the frontend is published. Default: none.
+    pub smoke: Vec<Smoke>,
 }
 
 impl Default for Backend {
@@ -96,6 +102,7 @@ impl Default for Backend {
             max_shutdown_delay_s: 30,
             local: LocalService::default(),
             rehearse: Rehearse::default(),
+            smoke: Vec::new(),
         }
     }
 }

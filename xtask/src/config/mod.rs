@@ -11,6 +11,7 @@ mod lanes;
 mod parse;
 mod problem;
 mod rule;
+mod smoke;
 mod source;
 mod suggest;
 mod target;
@@ -23,9 +24,10 @@ pub use at::At;
 pub use lanes::{Backend, Disk, Frontend, LocalService, Rehearse};
 pub use problem::{ConfigError, Location, Problem};
 pub use rule::Rule;
+pub use smoke::Smoke;
 pub use target::{LocalCloud, Policy, Target, environment_name};
 
-use crate::ids::EnvironmentName;
+use crate::ids::{EnvironmentName, Lane};
 use serde::Deserialize;
 use source::Source;
 use std::collections::BTreeMap;
@@ -211,6 +213,14 @@ impl Config {
         config.environments.entry(LOCAL.into()).or_default();
         config.source = source;
         Ok(config)
+    }
+
+    /// A lane's smoke tests.
+    pub fn smoke(&self, lane: Lane) -> &[Smoke] {
+        match lane {
+            Lane::Frontend => &self.frontend.smoke,
+            Lane::Backend => &self.backend.smoke,
+        }
     }
 
     /// A complaint about one value that only shows later, say a pattern that does not compile. It points at the value

@@ -7,12 +7,14 @@ use crate::ids::DeployId;
 use crate::job::{Job, LaneError};
 use crate::lane::backend;
 use crate::lane::draft::drop_draft;
+use crate::lane::smoke;
 use crate::lane::trigger::{self, Ours};
 
 pub(super) fn release(job: &Job<'_>) -> Result<DeployId, Verdict> {
     let id = backend::deploy(job).map_err(|error| not_live(job, error))?;
     backend::schema(job)
         .and_then(|()| backend::identity(job, &id))
+        .and_then(|()| smoke::backend(job))
         .map_err(|error| live_but_bad(job, error))?;
     Ok(id)
 }

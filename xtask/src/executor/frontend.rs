@@ -6,22 +6,25 @@ use crate::config::OnFrontendFailure;
 use crate::exit::Exit;
 use crate::job::{Job, LaneError};
 use crate::lane::frontend::{self, Draft};
-use crate::lane::undo;
+use crate::lane::{smoke, undo};
 
 pub(super) fn release(job: &Job<'_>, draft: &Draft, backend_ran: bool) -> Result<(), Verdict> {
-    let error =
-        match frontend::publish(job, draft).and_then(|()| frontend::verify_public(job, draft)) {
+    let proven = frontend::publish(job, draft).and_then(|()| frontend::verify_public(job, draft));
+    let (what, error) = match proven {
+        Ok(()) => match smoke::frontend(job) {
             Ok(()) => return Ok(()),
-            Err(LaneError::Cancelled(cancelled)) => {
-                return Err(Verdict::interrupted(
-                    job,
-                    cancelled,
-                    "the frontend was being published; the new backend stays",
-                ));
-            }
-            Err(error) => error,
-        };
-    let text = format!("the frontend could not be published: {error}");
+            Err(error) => ("the frontend was published and failed", error),
+        },
+        Err(error) => ("the frontend could not be published", error),
+    };
+    if let LaneError::Cancelled(cancelled) = error {
+        return Err(Verdict::interrupted(
+            job,
+            cancelled,
+            "the frontend was being published; the new backend stays",
+        ));
+    }
+    let text = format!("{what}: {error}");
     Err(match frontend::published(job) {
         Ok(found) if found == job.baseline.frontend => never_public(job, &text, backend_ran),
         Ok(_) => take_back(job, Some(draft), &text, backend_ran),

@@ -140,12 +140,44 @@ impl Workshop<'_> {
         step(self.world, which, body)
     }
 
-    fn command(&self, script: &str, timeout_s: u64) -> Command {
+    pub(super) fn command(&self, script: &str, timeout_s: u64) -> Command {
         Command {
             script: script.to_owned(),
             dir: self.commands.root.clone(),
             env: self.commands.env.clone(),
             timeout: Duration::from_secs(timeout_s),
+        }
+    }
+
+    /// Runs one command to its end, whatever that is; what must be kept is kept meanwhile.
+    ///
+    /// # Errors
+    /// When it could not be started, or was cancelled, or what must be kept was lost.
+    pub(super) fn attend(
+        &self,
+        what: &str,
+        command: &Command,
+        on: &mut dyn FnMut(RunEvent<'_>),
+    ) -> Result<RunEnd, LaneError> {
+        let mut lost = None;
+        let end = self
+            .world
+            .run(command, &mut |event| {
+                if matches!(event, RunEvent::Tick) {
+                    lost = (self.keep)().err().or(lost.take());
+                }
+                on(event);
+            })
+            .map_err(|error| {
+                LaneError::Failed(format!("{what} could not be started: {error:#}"))
+            })?;
+        match (lost, end) {
+            (Some(error), _) => Err(error),
+            (None, RunEnd::Cancelled) => Err(self.world.cancelled().map_or_else(
+                || LaneError::Failed(format!("{what} was cancelled")),
+                LaneError::Cancelled,
+            )),
+            (None, end) => Ok(end),
         }
     }
 
@@ -159,22 +191,14 @@ impl Workshop<'_> {
         what: &str,
         command: &Command,
     ) -> Result<(), LaneError> {
-        let mut lost = None;
-        let end = self
-            .world
-            .run(command, &mut |event| match event {
-                RunEvent::Line(line) => self.world.emit(EventKind::Output {
+        let end = self.attend(what, command, &mut |event| {
+            if let RunEvent::Line(line) = event {
+                self.world.emit(EventKind::Output {
                     step,
                     line: line.to_owned(),
-                }),
-                RunEvent::Tick => lost = (self.keep)().err().or(lost.take()),
-            })
-            .map_err(|error| {
-                LaneError::Failed(format!("{what} could not be started: {error:#}"))
-            })?;
-        if let Some(error) = lost {
-            return Err(error);
-        }
+                });
+            }
+        })?;
         let script = &command.script;
         match end {
             RunEnd::Exited(0) => Ok(()),
@@ -188,10 +212,8 @@ impl Workshop<'_> {
                 "{what} ran longer than {} s and was stopped: {script} (hint: raise its `timeout_s` in deploy.toml)",
                 command.timeout.as_secs()
             ))),
-            RunEnd::Cancelled => Err(self.world.cancelled().map_or_else(
-                || LaneError::Failed(format!("{what} was cancelled")),
-                LaneError::Cancelled,
-            )),
+            // `attend` has made an error of it.
+            RunEnd::Cancelled => Ok(()),
         }
     }
 }

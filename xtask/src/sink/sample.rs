@@ -537,6 +537,7 @@ pub(crate) fn facts(dirty: &[&str], unselected: &[&str]) -> Facts {
         unselected: owned(unselected),
         frontend_builds: false,
         backend_migrates: true,
+        smoke: Vec::new(),
         bakes: true,
     }
 }

@@ -3,6 +3,7 @@
 
 mod backend;
 mod environment;
+mod smoke;
 mod value;
 
 use super::at::At;
@@ -32,6 +33,11 @@ pub(super) fn check(config: &Config, source: &Source, skip: &[At]) -> Vec<Proble
     }
     frontend(&mut checker, &root.key("frontend"), config);
     backend::check(&mut checker, &root.key("backend"), &config.backend);
+    smoke::check(
+        &mut checker,
+        &root.key("backend").key("smoke"),
+        &config.backend.smoke,
+    );
     for (name, settings) in &config.environments {
         let at = root.key("environments").key(name.as_str());
         environment::check(&mut checker, &at, name.as_str(), settings);
@@ -151,6 +157,7 @@ fn frontend(checker: &mut Checker<'_>, at: &At, config: &Config) {
     if checker.required(&at.key("entry"), &frontend.entry, "entry = \"index.html\"") {
         check_relative(checker, &at.key("entry"), &frontend.entry);
     }
+    smoke::check(checker, &at.key("smoke"), &frontend.smoke);
     if frontend.shrink_max_percent > 100 {
         checker.report(
             &at.key("shrink_max_percent"),

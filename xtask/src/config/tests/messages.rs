@@ -574,8 +574,14 @@ fn a_credential_says_what_to_do() {
        |
     15 | [frontend.x]
        |           ^
-    hint: known keys here: paths, quantifier, publish, build, build_timeout_s, exclude, entry, shrink_max_percent
+    hint: known keys here: paths, quantifier, publish, build, build_timeout_s, exclude, entry, shrink_max_percent, smoke
 
     2 problems
     ");
+}
+
+#[test]
+fn smoke_tests_that_cannot_be() {
+    let text = "\n[[frontend.smoke]]\nname = \"one\"\n\n[[frontend.smoke]]\nname = \"one\"\npath = \"api\"\nrun = \"true\"\n\n[[backend.smoke]]\nname = \"two\"\nrun = \"true\"\ncontains = \"x\"\ntimeout_s = 0\n";
+    assert_snapshot!(with(text));
 }

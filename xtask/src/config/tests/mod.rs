@@ -6,7 +6,6 @@ mod resolving;
 use super::rule::parse_words;
 use super::*;
 use crate::changes::filter::Status;
-use crate::ids::Lane;
 use std::time::Duration;
 
 const REPOSITORY: &str = include_str!("../../../../deploy.toml");
