@@ -21,6 +21,8 @@ pub(super) enum Section {
     Tests,
     /// The files that nix/source.nix lists build and test without any other
     ListedSource,
+    /// Every fuzz target for its share of a minute
+    Fuzz,
     /// The first commands of README.md, in a clone of HEAD, as somebody who has just come
     FreshClone,
 }
@@ -86,6 +88,11 @@ impl Section {
                 )
             }
             Self::ListedSource => listed_source::run(ci),
+            Self::Fuzz => {
+                ci.needs_path("fuzz/run")?;
+                ci.needs_tool("c++", "install a C++ compiler, which libFuzzer is built with")?;
+                ci.sh("fuzz/run 60")
+            }
             Self::FreshClone => fresh_clone::run(ci),
         }
     }

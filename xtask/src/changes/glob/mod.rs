@@ -179,6 +179,32 @@ impl Pattern {
         self.matcher.decide(path).map_err(|_| self.undecided(path))
     }
 
+    /// The answer of [`Pattern::decide`] by trying one way after the other, to compare it with.
+    ///
+    /// # Errors
+    /// When a million attempts did not decide.
+    #[cfg(any(test, fuzzing))]
+    pub fn decide_slowly(&self, path: &str) -> Result<bool, Undecided> {
+        let units = units::split(&self.glob);
+        let Ok(translation) = translate::translate(&units) else {
+            return Ok(false);
+        };
+        let plain = format!("^(?:{})$", translation.expression);
+        let source = if translation.negated {
+            format!("^(?!{plain}).*$")
+        } else {
+            plain
+        };
+        if path.is_empty() || path == self.glob {
+            return Ok(!path.is_empty());
+        }
+        let Ok(expression) = syntax::parse(&source) else {
+            return Ok(false);
+        };
+        let machine = Machine::new(&expression).map_err(|_| self.undecided(path))?;
+        machine.is_match(path).map_err(|_| self.undecided(path))
+    }
+
     /// Whether `path` is what a negated pattern (`!docs/**`) leaves out. A pattern that is not negated leaves nothing out.
     ///
     /// # Errors
