@@ -1,6 +1,6 @@
 //! Applies what is pending: lock, look again, back up, rehearse, run, compare, commit, check.
 
-use crate::backup;
+use crate::backup::{self, Purpose};
 use crate::check::Prepared;
 use crate::clock::Stopwatch;
 use crate::connection::roll_back;
@@ -34,7 +34,7 @@ impl Migrator {
                 Ok(Progress::Done) => break,
                 Ok(Progress::Overtaken) => {}
                 // Another process is in the middle of a file outside a transaction: afterwards look again.
-                Err(Error::Unfinished { .. }) if self.waited_for_outside()? => {}
+                Err(Error::Unfinished { .. }) if self.went_on_outside()? => {}
                 Err(error) => return Err(error),
             }
         }
@@ -98,7 +98,7 @@ impl Migrator {
         }
         if rows::any(connection, &self.history_table)? {
             // Under our lock: the backup is exactly the state that the files will find.
-            let path = self.back_up(last_applied.as_deref())?;
+            let path = self.back_up(last_applied.as_deref(), Purpose::Migrate)?;
             report.backup = Some(path.clone());
             if !pending.is_empty() {
                 let folder = backup::scratch_folder(self, &self.backup_folder())?;

@@ -12,14 +12,41 @@ use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 use std::path::{Path, PathBuf};
 
-/// Older backups are removed, so that a disk does not fill up release by release.
-const KEPT: usize = 5;
-/// One for the backup, one for the copy that is rehearsed on.
-const COPIES: u64 = 2;
 /// Pages per step: all of them, so that a writer in between cannot make it start again.
 const ALL_PAGES: i32 = -1;
 /// Between two tries while another process keeps the file.
 const BUSY_PAUSE: std::time::Duration = std::time::Duration::from_millis(10);
+
+/// What a backup is made for, which decides how much room there has to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// For its own sake, or before the content is replaced.
+    Keep,
+    /// Before files run, which is tried on another copy first.
+    Migrate,
+}
+
+impl Purpose {
+    /// Free bytes that it takes for a database of this size.
+    fn needed_bytes(self, bytes: u64) -> u64 {
+        let half = bytes.div_ceil(2);
+        match self {
+            // The backup, and a margin: whatever else writes to this disk must not meet its end.
+            Self::Keep => bytes.saturating_add(half),
+            // The backup, the copy, and the pages that the files themselves add.
+            Self::Migrate => bytes.saturating_mul(2).saturating_add(half),
+        }
+    }
+
+    fn contents(self) -> &'static str {
+        match self {
+            Self::Keep => "1.5 times its size: a backup and a margin",
+            Self::Migrate => {
+                "2.5 times its size: a backup, a copy to rehearse on, and room for the migration"
+            }
+        }
+    }
+}
 
 impl Migrator {
     /// The folder beside the database that holds its backups.
@@ -37,7 +64,8 @@ impl Migrator {
         // The lock keeps two runners from tidying up behind each other.
         self.begin(&mut connection)?;
         let history = read_history(&connection, &self.history_table).unwrap_or_default();
-        let path = self.back_up(history.last().map(|row| row.filename.as_str()))?;
+        let last = history.last().map(|row| row.filename.as_str());
+        let path = self.back_up(last, Purpose::Keep)?;
         self.prune(&[&path])?;
         Ok(path)
     }
@@ -50,7 +78,11 @@ impl Migrator {
     }
 
     /// Makes a backup, named after the time and the last applied file. Call under the write lock.
-    pub(crate) fn back_up(&self, last_applied: Option<&str>) -> Result<PathBuf, Error> {
+    pub(crate) fn back_up(
+        &self,
+        last_applied: Option<&str>,
+        purpose: Purpose,
+    ) -> Result<PathBuf, Error> {
         let source = self
             .open_existing()?
             .ok_or_else(|| self.nothing_to_back_up())?;
@@ -58,7 +90,7 @@ impl Migrator {
         let folder = self.backup_folder();
         prepare_folder(self, &folder)?;
         self.sweep(&folder)?;
-        let bytes = self.require_space(&source, &folder)?;
+        let bytes = self.require_space(&source, &folder, purpose)?;
         let path = folder.join(format!(
             "{}-{}.db",
             stamp(),
@@ -105,7 +137,12 @@ impl Migrator {
         format!(".{}.rehearsal-", name.to_string_lossy())
     }
 
-    fn require_space(&self, source: &Connection, folder: &Path) -> Result<u64, Error> {
+    fn require_space(
+        &self,
+        source: &Connection,
+        folder: &Path,
+        purpose: Purpose,
+    ) -> Result<u64, Error> {
         let pragma = |name: &str| {
             source
                 .pragma_query_value(None, name, |row| row.get::<_, i64>(0))
@@ -113,18 +150,49 @@ impl Migrator {
         };
         let bytes = u64::try_from(pragma("page_count")?.saturating_mul(pragma("page_size")?))
             .unwrap_or(u64::MAX);
-        let space = rustix::fs::statvfs(folder)
-            .map_err(std::io::Error::from)
-            .doing(|| format!("measure the free space of {}", folder.display()))?;
-        let free = space.f_bavail.saturating_mul(space.f_frsize);
-        if free < bytes.saturating_mul(COPIES) {
+        let (free, needed) = (disk_of(folder)?.free_bytes, purpose.needed_bytes(bytes));
+        if free < needed {
             return Err(Error::Refused {
-                message: format!("{} has {free} bytes free; a backup and a rehearsal of {} need {}", folder.display(), self.database.display(), bytes.saturating_mul(COPIES)),
-                hint: "free space, for instance by moving old backups away, and run it again; nothing was changed".to_owned(),
+                message: format!(
+                    "{} of free space are needed beside {}, and there are {}: {}",
+                    megabytes(needed),
+                    self.database.display(),
+                    megabytes(free),
+                    purpose.contents()
+                ),
+                hint: format!(
+                    "free {} on this disk, for instance by moving old backups out of {}, and run it again; nothing was changed",
+                    megabytes(needed - free),
+                    folder.display()
+                ),
             });
         }
         Ok(bytes)
     }
+}
+
+/// The file system that a folder is on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Disk {
+    /// What an unprivileged process can still write.
+    pub(crate) free_bytes: u64,
+    pub(crate) total_bytes: u64,
+}
+
+pub(crate) fn disk_of(folder: &Path) -> Result<Disk, Error> {
+    let space = rustix::fs::statvfs(folder)
+        .map_err(std::io::Error::from)
+        .doing(|| format!("measure the free space of {}", folder.display()))?;
+    Ok(Disk {
+        free_bytes: space.f_bavail.saturating_mul(space.f_frsize),
+        total_bytes: space.f_blocks.saturating_mul(space.f_frsize),
+    })
+}
+
+/// A size for a person, rounded up: what is said to be needed must suffice.
+fn megabytes(bytes: u64) -> String {
+    let tenths = bytes.div_ceil(100_000);
+    format!("{}.{} MB", tenths / 10, tenths % 10)
 }
 
 /// Copies a database as one consistent state into a file that does not exist yet.
@@ -252,40 +320,6 @@ pub(crate) fn scratch_folder(
         .doing(|| format!("make a folder for the rehearsal in {}", beside.display()))
 }
 
-/// All finished backups, oldest first.
-pub(crate) fn list(folder: &Path) -> Result<Vec<PathBuf>, Error> {
-    if !folder.exists() {
-        return Ok(Vec::new());
-    }
-    let doing = || format!("list the backups in {}", folder.display());
-    let mut found = Vec::new();
-    for entry in fs_err::read_dir(folder).doing(doing)? {
-        let path = entry.doing(doing)?.path();
-        if path.extension().is_some_and(|extension| extension == "db") {
-            found.push(path);
-        }
-    }
-    found.sort();
-    Ok(found)
-}
-
-impl Migrator {
-    /// Removes the oldest backups beyond the number that is kept, never one of `spared`. Only after success: a release
-    /// that fails on every start must not push out the backups of those that did not.
-    pub(crate) fn prune(&self, spared: &[&Path]) -> Result<(), Error> {
-        let backups = list(&self.backup_folder())?;
-        let surplus = backups.len().saturating_sub(KEPT);
-        for path in backups.iter().take(surplus).filter(|path| {
-            !spared
-                .iter()
-                .any(|spared| spared.file_name() == path.file_name())
-        }) {
-            fs_err::remove_file(path).doing(|| "remove an old backup".to_owned())?;
-        }
-        Ok(())
-    }
-}
-
 /// A key as part of a file name.
 fn slug(name: &str) -> String {
     let stem = name.strip_suffix(".sql").unwrap_or(name);
@@ -299,4 +333,23 @@ fn slug(name: &str) -> String {
         })
         .take(80)
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_needed_is_said_in_full() {
+        assert_eq!(Purpose::Migrate.needed_bytes(4_000_001), 10_000_003);
+        assert_eq!(Purpose::Keep.needed_bytes(4_000_000), 6_000_000);
+        assert_eq!(Purpose::Migrate.needed_bytes(u64::MAX), u64::MAX);
+        assert_eq!(megabytes(10_000_003), "10.1 MB");
+    }
+
+    #[test]
+    fn a_key_becomes_one_part_of_a_file_name() {
+        assert_eq!(slug("0.2/00__user role.sql"), "0.2-00__user-role");
+        assert_eq!(slug(&"x".repeat(300)).len(), 80);
+    }
 }

@@ -199,6 +199,39 @@ fn decode(file: &MigrationFile) -> Result<&str, Error> {
     Ok(text)
 }
 
+/// A view or a trigger reads the history only when it is used, possibly by the application: SQLite's parser, which the guard
+/// asks, does not look into it when it is made.
+pub(crate) fn refuse_stored_use(file: &Prepared<'_>, history_table: &str) -> Result<(), Error> {
+    let stored = |statement: &&Statement<'_>| {
+        let kind = |token: &lexer::Token<'_>| token.is("VIEW") || token.is("TRIGGER");
+        let mut head = statement.tokens.iter().take(3);
+        statement.word(0, "CREATE") && head.any(kind)
+    };
+    for statement in file.statements.iter().filter(stored) {
+        let pairs = statement.tokens.windows(2);
+        let found = pairs
+            .filter(|pair| {
+                let before = ["FROM", "JOIN", "INTO", "UPDATE", "ON"];
+                before
+                    .iter()
+                    .any(|word| pair.first().is_some_and(|token| token.is(word)))
+            })
+            .filter_map(|pair| pair.last())
+            .find(|token| token.name().eq_ignore_ascii_case(history_table));
+        if let Some(token) = found {
+            return Err(Error::Rejected {
+                at: location(file.name, file.text, token.start),
+                statement: excerpt(statement.text),
+                message: format!(
+                    "{history_table} is the runner's history, which a migration may neither read nor change"
+                ),
+                hint: "leave it to the runner; if the application has a table of this name, give the runner's another with --history-table".to_owned(),
+            });
+        }
+    }
+    Ok(())
+}
+
 fn judge(
     statement: &Statement<'_>,
     directives: Directives,
@@ -215,6 +248,10 @@ fn judge(
         "GO" | "DELIMITER" if first.kind == TokenKind::Word => reject(
             "a command of another database's shell",
             "end statements with a semicolon and leave it out",
+        ),
+        "BEGIN" | "COMMIT" | "END" if directives.no_transaction => reject(
+            "transaction control in a file that says no-transaction, which runs statement by statement",
+            "leave one of the two out: without the directive the whole file is one transaction",
         ),
         "BEGIN" | "COMMIT" | "END" if directives.own_transaction => {
             transaction(statement, first.is("BEGIN"), open_transaction)

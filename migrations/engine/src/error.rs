@@ -17,6 +17,56 @@ pub struct Location {
     pub text: String,
 }
 
+/// A line is shown up to this many characters; files made by programs have lines of any length.
+const SHOWN_CHARS_MAX: usize = 160;
+
+impl Location {
+    /// The line, or what of a long one is around the place, and what has to stand before the caret.
+    fn shown(&self) -> (String, String) {
+        let before = self.column.saturating_sub(1);
+        let skipped = if self.text.chars().count() <= SHOWN_CHARS_MAX {
+            0
+        } else {
+            before.saturating_sub(SHOWN_CHARS_MAX / 2)
+        };
+        let mut rest = self.text.chars().skip(skipped);
+        let mut shown: String = rest.by_ref().take(SHOWN_CHARS_MAX).collect();
+        if rest.next().is_some() {
+            shown.push('…');
+        }
+        // Tabs stay tabs under the line, so that the caret stands where a terminal shows the character.
+        let blank = |c: char| if c == '\t' { '\t' } else { ' ' };
+        let mut lead: String = shown.chars().take(before - skipped).map(blank).collect();
+        if skipped > 0 {
+            shown.insert(0, '…');
+            lead.insert(0, ' ');
+        }
+        (shown, lead)
+    }
+}
+
+/// An applied file whose text is another one now, with the SHA-256 of both.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changed {
+    /// The file's key.
+    pub file: String,
+    /// What was applied.
+    pub applied: String,
+    /// What the file has now.
+    pub now: String,
+}
+
+/// An applied file that is not among the files any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gone {
+    /// The file's key.
+    pub file: String,
+    /// SHA-256 of what was applied, if a runner wrote it down.
+    pub applied: Option<String>,
+    /// A pending file with the same text: this one under another name.
+    pub renamed_to: Option<String>,
+}
+
 /// Why a call did not do what it was asked to.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -31,9 +81,9 @@ pub enum Error {
     /// The set of files is unusable: names that clash, an order that is ambiguous, a name that is not UTF-8.
     Files { message: String, hint: String },
     /// Applied files whose text has changed since.
-    Edited { files: Vec<String> },
+    Edited { files: Vec<Changed> },
     /// Files that the history names and the folder does not have.
-    Missing { files: Vec<String> },
+    Missing { files: Vec<Gone> },
     /// A pending file that sorts before one that is already applied.
     OutOfOrder { file: String, after: String },
     /// The history names a file more than once.
@@ -144,10 +194,9 @@ impl Error {
             Self::OutOfOrder { file, .. }
             | Self::Integrity { file, .. }
             | Self::Unfinished { file, .. } => Some(file),
-            Self::Edited { files }
-            | Self::Missing { files }
-            | Self::Duplicate { files }
-            | Self::Newer { files } => files.first().map(String::as_str),
+            Self::Edited { files } => files.first().map(|changed| changed.file.as_str()),
+            Self::Missing { files } => files.first().map(|gone| gone.file.as_str()),
+            Self::Duplicate { files } | Self::Newer { files } => files.first().map(String::as_str),
             _ => None,
         }
     }
@@ -165,11 +214,25 @@ impl Error {
                 ..
             } => format!("{message} (in the rehearsal on a copy; the database was not touched)"),
             Self::Statement { message, .. } => format!("{message} (rolled back)"),
-            Self::Edited { files } => format!("changed after being applied: {}", files.join(", ")),
-            Self::Missing { files } => format!(
-                "applied to this database, but missing from the folder: {}",
-                files.join(", ")
-            ),
+            Self::Edited { files } => {
+                let each = |changed: &Changed| {
+                    let Changed { file, applied, now } = changed;
+                    format!("{file} (applied with sha256 {applied}, is now {now})")
+                };
+                let each: Vec<String> = files.iter().map(each).collect();
+                format!("changed after being applied: {}", each.join(", "))
+            }
+            Self::Missing { files } => {
+                let each = |gone: &Gone| match &gone.applied {
+                    Some(applied) => format!("{} (applied with sha256 {applied})", gone.file),
+                    None => gone.file.clone(),
+                };
+                let each: Vec<String> = files.iter().map(each).collect();
+                format!(
+                    "applied to this database, but missing from the folder: {}",
+                    each.join(", ")
+                )
+            }
             Self::OutOfOrder { file, after } => {
                 format!("{file} is not applied, but {after}, which comes after it, is")
             }
@@ -218,6 +281,7 @@ impl Error {
         match self {
             Self::Rejected { hint, .. } | Self::Files { hint, .. } | Self::Refused { hint, .. } | Self::Statement { hint, .. } | Self::Integrity { hint, .. } => hint.clone(),
             Self::Edited { .. } => "put the old text back and write the change as a new file; if only a comment changed, `migrate --repair` records the new text".to_owned(),
+            Self::Missing { files } if files.iter().any(|gone| gone.renamed_to.is_some()) => renamed_hint(files),
             Self::Missing { .. } => "put the file back (`git log --diff-filter=D -- <file>` finds it); if it is gone for good, `migrate --repair` retires its row".to_owned(),
             Self::OutOfOrder { .. } => "rename the file so that it sorts last; if its change is already in the database, record it with `migrate --baseline <file>`".to_owned(),
             Self::Duplicate { .. } => "two runners without a lock raced here once; `migrate --repair` keeps the first row of each".to_owned(),
@@ -232,6 +296,19 @@ impl Error {
             Self::File { .. } => String::new(),
         }
     }
+}
+
+/// A renamed file would be applied a second time under its new name.
+fn renamed_hint(files: &[Gone]) -> String {
+    let each = files.iter().filter_map(|gone| {
+        let new = gone.renamed_to.as_ref()?;
+        Some(format!("{new} back to {}", gone.file))
+    });
+    let each: Vec<String> = each.collect();
+    format!(
+        "the name is the key, and the same text is there under another one: rename {}",
+        each.join(", ")
+    )
 }
 
 fn database_hint(source: &rusqlite::Error) -> &'static str {
@@ -256,13 +333,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(at) = self.location() {
             let number = at.line.to_string();
-            // Tabs stay tabs under the line, so that the caret stands where a terminal shows the character.
-            let lead: String = at
-                .text
-                .chars()
-                .take(at.column - 1)
-                .map(|c| if c == '\t' { '\t' } else { ' ' })
-                .collect();
+            let (shown, lead) = at.shown();
             writeln!(
                 f,
                 "{}:{}:{}: {}",
@@ -271,7 +342,7 @@ impl fmt::Display for Error {
                 at.column,
                 self.message()
             )?;
-            writeln!(f, "{number} | {}", at.text)?;
+            writeln!(f, "{number} | {shown}")?;
             write!(f, "{} | {lead}^", " ".repeat(number.len()))?;
         } else {
             write!(f, "{}", self.message())?;

@@ -118,7 +118,7 @@ pub(crate) fn statements(text: &str) -> Result<Vec<Statement<'_>>, Unclosed> {
     if matches!(state, State::Trigger | State::TriggerSemicolon) {
         let start = tokens.first().map_or(0, |token| token.start);
         return Err(Unclosed {
-            what: "a CREATE TRIGGER without its END",
+            what: "a CREATE TRIGGER that does not end in `; END;`",
             start,
         });
     }
@@ -187,10 +187,11 @@ fn scan(text: &str, at: usize) -> Result<Option<(Option<TokenKind>, usize)>, Unc
     };
     let second = rest.get(1).copied();
     let piece = match first {
+        // A vertical tab goes on with white space, but does not begin it: so says SQLite's tokenizer.
         b' ' | b'\t' | b'\n' | b'\r' | b'\x0c' => (
             None,
             run(rest, |byte| {
-                matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b'\x0c')
+                matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b'\x0b' | b'\x0c')
             }),
         ),
         b'-' if second == Some(b'-') => (None, run(rest, |byte| byte != b'\n')),
@@ -324,7 +325,7 @@ mod tests {
         assert_eq!(open("SELECT [a"), Err(("a name without its closing ]", 7)));
         assert_eq!(
             open("SELECT 1; CREATE TRIGGER t AFTER INSERT ON a BEGIN SELECT 1;"),
-            Err(("a CREATE TRIGGER without its END", 10))
+            Err(("a CREATE TRIGGER that does not end in `; END;`", 10))
         );
     }
 

@@ -7,6 +7,9 @@ use crate::lexer::{Statement, Token, TokenKind};
 /// Statements are quoted in messages up to this many characters.
 const STATEMENT_CHARS_MAX: usize = 400;
 
+/// SQLite's words for a statement that ends before it is whole.
+const INCOMPLETE: &str = "incomplete input";
+
 /// The place of a byte offset.
 pub(crate) fn location(file: &str, text: &str, offset: usize) -> Box<Location> {
     let offset = text.floor_char_boundary(offset.min(text.len()));
@@ -46,6 +49,9 @@ pub(crate) fn blame(statement: &Statement<'_>, error: &rusqlite::Error, message:
     {
         return statement.start + offset;
     }
+    if message == INCOMPLETE {
+        return statement.start + statement.text.trim_end_matches(';').len();
+    }
     let culprit = message
         .rsplit([' ', '.', ':'])
         .next()
@@ -75,10 +81,19 @@ pub(crate) fn message(error: &rusqlite::Error) -> String {
 /// What to do about a failed statement, for the mistakes that have one answer.
 pub(crate) fn hint(statement: &Statement<'_>, message: &str) -> String {
     let has = |word: &str| statement.tokens.iter().any(|token| token.is(word));
+    if ["syntax error", "unrecognized token", "no such"]
+        .iter()
+        .any(|words| message.contains(words))
+        && let Some(hint) = lookalike(statement)
+    {
+        return hint;
+    }
     let hint = if message.contains("syntax error") && has("GO") {
         "GO belongs to another database's shell: end statements with a semicolon"
     } else if message.to_lowercase().contains("function: now") {
         "SQLite writes now() as CURRENT_TIMESTAMP or datetime('now')"
+    } else if message == INCOMPLETE {
+        "something is missing before the end of the statement, for instance a closing parenthesis"
     } else if has("AUTO_INCREMENT") {
         "SQLite writes INTEGER PRIMARY KEY; AUTOINCREMENT is one word and rarely needed"
     } else if has("ALTER") && message.contains("near \"") {
@@ -93,4 +108,32 @@ pub(crate) fn hint(statement: &Statement<'_>, message: &str) -> String {
         ""
     };
     hint.to_owned()
+}
+
+/// What word processors and web pages put where SQL has a space, a quote or nothing: SQLite takes it for a letter.
+fn lookalike(statement: &Statement<'_>) -> Option<String> {
+    let bare = statement
+        .tokens
+        .iter()
+        .filter(|token| token.kind == TokenKind::Word);
+    let found = bare.flat_map(|token| token.text.chars()).find_map(|c| {
+        let what = match c {
+            '\u{a0}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{3000}' => {
+                "a space that is none to SQL"
+            }
+            '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}' | '\u{ad}' => {
+                "an invisible character"
+            }
+            '\u{2018}' | '\u{2019}' | '\u{201c}' | '\u{201d}' => "a typographic quote",
+            '\u{2013}' | '\u{2014}' | '\u{2212}' => "a typographic dash",
+            _ => return None,
+        };
+        Some((c, what))
+    });
+    found.map(|(c, what)| {
+        format!(
+            "the statement has {what} (U+{:04X}), which SQLite takes for a letter; type it anew",
+            u32::from(c)
+        )
+    })
 }

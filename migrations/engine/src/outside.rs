@@ -53,26 +53,10 @@ impl Migrator {
         }
     }
 
-    /// Waits for another process that runs such a file; false when there is none, so that an unfinished row is what a
-    /// crash left.
-    pub(crate) fn waited_for_outside(&self) -> Result<bool, Error> {
-        let path = self.outside_lock_path();
-        if !path.exists() {
-            return Ok(false);
-        }
-        let file = fs_err::OpenOptions::new()
-            .write(true)
-            .open(&path)
-            .doing(|| "open the lock file".to_owned())?
-            .into_parts()
-            .0;
-        match file.try_lock() {
-            Ok(()) => return Ok(false),
-            Err(TryLockError::Error(error)) => {
-                return Err(error).doing(|| format!("lock {}", path.display()));
-            }
-            Err(TryLockError::WouldBlock) => {}
-        }
-        self.lock_outside().map(|_| true)
+    /// Waits for whoever runs such a file, then looks again: false when the row still says "unfinished" although nobody is
+    /// at it, so that it is what a crash left.
+    pub(crate) fn went_on_outside(&self) -> Result<bool, Error> {
+        let _held = self.lock_outside()?;
+        Ok(!matches!(self.look(), Err(Error::Unfinished { .. })))
     }
 }

@@ -1,6 +1,6 @@
 //! Compares the files with the history: what is pending, and everything that makes the answer untrustworthy.
 
-use crate::error::Error;
+use crate::error::{Changed, Error, Gone};
 use crate::history::{HistoryRow, Kind};
 use crate::source::MigrationFile;
 use std::collections::{BTreeMap, BTreeSet};
@@ -54,7 +54,11 @@ pub(crate) fn compare(
         last_known = Some((last_known.map_or(row.id, |(id, _)| id.max(row.id)), index));
         match &row.checksum {
             None => comparison.unhashed.push((row.id, index)),
-            Some(checksum) if *checksum != file.checksum() => edited.push(file.name.clone()),
+            Some(checksum) if *checksum != file.checksum() => edited.push(Changed {
+                file: file.name.clone(),
+                applied: checksum.clone(),
+                now: file.checksum(),
+            }),
             Some(_)
                 if row
                     .raw_checksum
@@ -77,11 +81,15 @@ pub(crate) fn compare(
         .filter(|row| row.kind != Kind::Retired)
         .collect();
     unknown.sort_by_key(|row| row.id);
+    let pending = comparison
+        .pending
+        .iter()
+        .filter_map(|index| files.get(*index));
     comparison.newer = newer(
         &unknown,
         last_known.map(|(id, _)| id),
         allow_newer,
-        comparison.pending.is_empty(),
+        &pending.collect::<Vec<_>>(),
     )?;
     if let (Some(first), Some((_, last))) = (comparison.pending.first(), last_known)
         && *first < last
@@ -101,7 +109,7 @@ fn newer(
     unknown: &[&HistoryRow],
     last_known_id: Option<i64>,
     allow_newer: bool,
-    nothing_pending: bool,
+    pending: &[&MigrationFile],
 ) -> Result<Vec<String>, Error> {
     let names = |rows: &mut dyn Iterator<Item = &&HistoryRow>| {
         rows.map(|row| row.filename.clone()).collect::<Vec<_>>()
@@ -109,13 +117,13 @@ fn newer(
     if unknown.is_empty() {
         return Ok(Vec::new());
     }
-    let after_all = nothing_pending
+    let after_all = pending.is_empty()
         && unknown
             .iter()
             .all(|row| last_known_id.is_none_or(|last| row.id > last));
     if !allow_newer || !after_all {
         return Err(Error::Missing {
-            files: names(&mut unknown.iter()),
+            files: unknown.iter().map(|row| gone(row, pending)).collect(),
         });
     }
     let breaking = names(&mut unknown.iter().filter(|row| !row.compatible));
@@ -123,6 +131,15 @@ fn newer(
         Ok(names(&mut unknown.iter()))
     } else {
         Err(Error::Newer { files: breaking })
+    }
+}
+
+fn gone(row: &HistoryRow, pending: &[&MigrationFile]) -> Gone {
+    let same = |file: &&&MigrationFile| row.checksum.as_ref() == Some(&file.checksum());
+    Gone {
+        file: row.filename.clone(),
+        applied: row.checksum.clone(),
+        renamed_to: pending.iter().find(same).map(|file| file.name.clone()),
     }
 }
 
@@ -185,13 +202,17 @@ mod tests {
         let history = [row(1, &all[0]), row(2, &all[1])];
         let mut edited = all.clone();
         edited[0].text = b"SELECT 9;".to_vec();
-        assert_eq!(
+        insta::assert_snapshot!(
             outcome(&edited, &history, false),
-            "changed after being applied: 1"
+            @r"
+        changed after being applied: 1 (applied with sha256 fc45dae67fd60b4823ede67d18deb8a63d1ec0beacd709131b4bcb8920d9e756, is now 38e1eb3c85551e61fcc4826554d567d9cb0b18833dca7ee119edfa974617a5fd)
+        "
         );
-        assert_eq!(
+        insta::assert_snapshot!(
             outcome(&all[1..], &history, true),
-            "applied to this database, but missing from the folder: 1"
+            @r"
+        applied to this database, but missing from the folder: 1 (applied with sha256 fc45dae67fd60b4823ede67d18deb8a63d1ec0beacd709131b4bcb8920d9e756)
+        "
         );
         assert_eq!(
             outcome(&all, &[row(1, &all[0]), row(2, &all[2])], false),
@@ -222,9 +243,9 @@ mod tests {
             outcome(&all[..1], &history, true),
             "pending [] newer [\"2\", \"3\"] notes 0"
         );
-        assert_eq!(
-            outcome(&all[..1], &history, false),
-            "applied to this database, but missing from the folder: 2, 3"
+        assert!(
+            outcome(&all[..1], &history, false)
+                .starts_with("applied to this database, but missing from the folder: 2 (")
         );
         history[2].compatible = false;
         assert_eq!(

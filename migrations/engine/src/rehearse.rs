@@ -261,7 +261,11 @@ impl Migrator {
         indexes
             .iter()
             .filter_map(|index| self.files.get(*index))
-            .map(|file| check::prepare(file, self.own_transaction))
+            .map(|file| {
+                let prepared = check::prepare(file, self.own_transaction)?;
+                check::refuse_stored_use(&prepared, &self.history_table)?;
+                Ok(prepared)
+            })
             .collect()
     }
 

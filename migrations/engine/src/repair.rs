@@ -1,5 +1,6 @@
 //! Makes the history agree with the files, after a person has looked and decided: it never runs a migration.
 
+use crate::backup::Purpose;
 use crate::connection::roll_back;
 use crate::error::Error;
 use crate::history::{self, HistoryRow, Kind, read_history};
@@ -26,7 +27,7 @@ impl Migrator {
         if todo.is_empty() {
             return Ok(Repair::default());
         }
-        let backup = self.back_up(rows.last().map(|row| row.filename.as_str()))?;
+        let backup = self.back_up(rows.last().map(|row| row.filename.as_str()), Purpose::Keep)?;
         history::ensure(connection, &self.history_table)?;
         let mut actions = Vec::with_capacity(todo.len());
         for (row, action) in todo {

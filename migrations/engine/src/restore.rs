@@ -1,39 +1,57 @@
 //! Puts a backup in the place of the database, and keeps what it replaces.
 //!
-//! A database that can still be opened is overwritten through SQLite, in one transaction: processes that have it open see
-//! the old content or the new, and a log left beside the file cannot bring the old content back. Only a file that is no
-//! database any more is moved away and replaced.
+//! A database that can still be opened is overwritten through SQLite, in one transaction: a crash leaves the old content or
+//! the new, and a log left beside the file cannot bring the old content back, because it is folded in first. Only a file
+//! that is no database any more is replaced as a file.
 
-use crate::backup::{check, copy_into, sync_folder};
+use crate::backup::{Purpose, check, copy_into, sync_folder};
 use crate::clock::stamp;
 use crate::connection::roll_back;
 use crate::error::{Doing as _, Error};
+use crate::holders::holders;
 use crate::migrator::Migrator;
 use crate::report::Restore;
 use rusqlite::{Connection, OpenFlags};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+/// What SQLite keeps beside a database.
+const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
+
 impl Migrator {
     pub(crate) fn restore_now(&self, backup: &Path) -> Result<Restore, Error> {
         let backup = self.find_backup(backup)?;
         check(&backup)?;
+        self.refuse_if_held()?;
         let kept = match self.open_for_restore() {
             Ok(Some(connection)) => Some(self.overwrite(connection, &backup)?),
             Ok(None) => {
                 self.replace(&backup)?;
                 None
             }
-            Err(Error::Corrupt { .. }) => {
-                let kept = self.set_aside()?;
-                self.replace(&backup)?;
-                Some(kept)
-            }
+            Err(Error::Corrupt { .. }) => Some(self.exchange(&backup)?),
             Err(error) => return Err(error),
         };
         check(&self.database)?;
         self.prune(&[&backup, kept.as_deref().unwrap_or(&backup)])?;
         Ok(Restore { from: backup, kept })
+    }
+
+    /// A process that goes on with the old content would write it into the new.
+    fn refuse_if_held(&self) -> Result<(), Error> {
+        let holders = holders(&self.database);
+        if holders.is_empty() {
+            return Ok(());
+        }
+        Err(Error::Refused {
+            message: format!(
+                "{} is open elsewhere: {}",
+                self.database.display(),
+                holders.join(", ")
+            ),
+            hint: "stop it first: what it writes from now on would be lost; nothing was changed"
+                .to_owned(),
+        })
     }
 
     /// The file as named, or of that name in the folder of backups.
@@ -43,7 +61,7 @@ impl Migrator {
             .iter()
             .find(|path| path.is_file())
             .ok_or_else(|| {
-                let known = crate::backup::list(&self.backup_folder()).unwrap_or_default();
+                let known = crate::retention::list(&self.backup_folder()).unwrap_or_default();
                 let known: Vec<String> = known
                     .iter()
                     .map(|path| path.display().to_string())
@@ -75,18 +93,15 @@ impl Migrator {
         self.open().map(Some)
     }
 
-    /// Keeps the present content, then overwrites it in one transaction. A service should be stopped for this: a write
-    /// of its own between the two steps would be in neither.
+    /// Keeps the present content, then overwrites it in one transaction.
     fn overwrite(&self, mut connection: Connection, backup: &Path) -> Result<PathBuf, Error> {
         self.begin(&mut connection)?;
-        let kept = self.back_up(Some("before-restore"));
+        let kept = self.back_up(Some("before-restore"), Purpose::Keep);
         roll_back(&connection);
         // A damaged database fails the check of its own copy: then the file itself is what is kept.
         if matches!(kept, Err(Error::Corrupt { .. })) {
             drop(connection);
-            let kept = self.set_aside()?;
-            self.replace(backup)?;
-            return Ok(kept);
+            return self.exchange(backup);
         }
         let kept = kept?;
         let doing = || {
@@ -98,24 +113,33 @@ impl Migrator {
         };
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let source = Connection::open_with_flags(backup, flags).doing(doing)?;
+        let mode: String = connection
+            .pragma_query_value(None, "journal_mode", |row| row.get(0))
+            .doing(doing)?;
+        // Folds the log in and removes it, and fails while any other connection is open, also one that no list of this
+        // machine's processes shows. Besides, a database with a log cannot be given pages of another size.
+        set_journal_mode(&connection, "delete").doing(doing)?;
         copy_into(self, &source, &mut connection, doing)?;
+        set_journal_mode(&connection, &mode).doing(doing)?;
         Ok(kept)
     }
 
-    /// Moves the database and whatever stands beside it out of the way.
-    fn set_aside(&self) -> Result<PathBuf, Error> {
-        let mut name = self.database.clone().into_os_string();
-        name.push(format!(".damaged-{}", stamp()));
-        let kept = PathBuf::from(name);
-        for suffix in ["-wal", "-shm", "-journal", ""] {
-            let (from, to) = (
-                with_suffix(&self.database, suffix),
-                with_suffix(&kept, suffix),
-            );
-            if from.exists() {
-                fs_err::rename(&from, &to).doing(|| self.doing("set aside"))?;
+    /// Puts the backup in the place of a file that is no database, and keeps that. The name is never without a file: a
+    /// service that starts in between must find a damaged database, not none, or it would begin with an empty one.
+    fn exchange(&self, backup: &Path) -> Result<PathBuf, Error> {
+        let kept = with_suffix(&self.database, &format!(".damaged-{}", stamp()));
+        let doing = || self.doing("set aside");
+        for suffix in COMPANIONS {
+            let companion = with_suffix(&self.database, suffix);
+            if companion.exists() {
+                fs_err::rename(&companion, with_suffix(&kept, suffix)).doing(doing)?;
             }
         }
+        // Not every file system has a second name for a file.
+        fs_err::hard_link(&self.database, &kept)
+            .or_else(|_| fs_err::copy(&self.database, &kept).map(drop))
+            .doing(doing)?;
+        self.replace(backup)?;
         Ok(kept)
     }
 
@@ -133,15 +157,31 @@ impl Migrator {
         fs_err::File::open(&unfinished)
             .and_then(|file| file.sync_all())
             .doing(doing)?;
-        for suffix in ["-wal", "-shm", "-journal"] {
+        for suffix in COMPANIONS {
             let stale = with_suffix(&self.database, suffix);
             if stale.exists() {
                 fs_err::remove_file(&stale).doing(doing)?;
             }
         }
+        // That they are gone has to be on the disk before the new file has the name: its content with their log is neither.
+        let folder = self.database.parent().unwrap_or(Path::new("."));
+        sync_folder(folder)?;
         fs_err::rename(&unfinished, &self.database).doing(doing)?;
-        sync_folder(self.database.parent().unwrap_or(Path::new(".")))
+        sync_folder(folder)
     }
+}
+
+/// Answers an error where SQLite keeps the old mode in silence.
+fn set_journal_mode(connection: &Connection, mode: &str) -> rusqlite::Result<()> {
+    let now: String =
+        connection.pragma_update_and_check(None, "journal_mode", mode, |row| row.get(0))?;
+    if now == mode {
+        return Ok(());
+    }
+    Err(rusqlite::Error::SqliteFailure(
+        rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY),
+        Some(format!("the journal mode stays {now}")),
+    ))
 }
 
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {

@@ -96,11 +96,13 @@ fn a_release_that_fails_on_every_start_does_not_push_out_old_backups() {
 }
 
 #[test]
-fn five_backups_are_kept() {
+fn five_backups_are_kept_and_what_others_put_there() {
     let env = populated("delete");
+    let foreign = env.folder.path().join("app.db.backups/0-by-hand.db");
     for n in 2..=9 {
         env.file(&format!("{n}.sql"), format!("CREATE TABLE t{n} (x);"));
         env.apply().expect("applied");
+        fs_err::copy(env.database(), &foreign).expect("a copy");
     }
     let names: Vec<String> = env
         .backups()
@@ -113,11 +115,11 @@ fn five_backups_are_kept() {
                 .to_owned()
         })
         .collect();
-    assert_eq!(names, ["4.db", "5.db", "6.db", "7.db", "8.db"]);
+    assert_eq!(names, ["hand.db", "4.db", "5.db", "6.db", "7.db", "8.db"]);
 }
 
 #[test]
-fn a_restore_brings_the_state_back_under_open_connections() {
+fn a_restore_brings_the_state_back_and_keeps_what_it_replaces() {
     for mode in ["delete", "wal"] {
         let env = populated(mode);
         env.file("2.sql", "DELETE FROM a;");
@@ -127,20 +129,79 @@ fn a_restore_brings_the_state_back_under_open_connections() {
             .expect("applied")
             .backup
             .expect("a backup");
-        let reader = env.open();
-        assert_eq!(dump(&reader), [""; 0]);
         let restored = env.migrator().restore(&backup).expect("restored");
-        assert_eq!(
-            dump(&reader),
-            ["a: 1", "a: 2"],
-            "a connection that was open sees it"
-        );
+        assert_eq!(dump(&env.open()), ["a: 1", "a: 2"]);
         let kept = rusqlite::Connection::open(restored.kept.expect("kept")).expect("a database");
         assert_eq!(dump(&kept), [""; 0]);
         assert_eq!(
             env.migrator().status().expect("a status").pending,
             ["2.sql"]
         );
+        assert_eq!(env.value("PRAGMA journal_mode"), mode);
+    }
+}
+
+#[test]
+fn a_restore_is_refused_while_somebody_has_the_database_open() {
+    for mode in ["delete", "wal"] {
+        let env = populated(mode);
+        let backup = env.migrator().backup().expect("a backup");
+        env.sql("DELETE FROM a");
+        // Idle, so that no lock tells of it.
+        let reader = env.open();
+        assert_eq!(dump(&reader), [""; 0]);
+        let refused = env.migrator().restore(&backup).expect_err("open elsewhere");
+        assert_eq!(refused.exit_code(), 3);
+        let message = refused.message();
+        assert!(
+            message.contains("app.db is open elsewhere: ")
+                && message.ends_with(&format!("(process {})", std::process::id())),
+            "{message}"
+        );
+        assert_eq!(dump(&reader), [""; 0]);
+        drop(reader);
+        env.migrator().restore(&backup).expect("restored");
+        assert_eq!(dump(&env.open()), ["a: 1", "a: 2"]);
+    }
+}
+
+#[test]
+fn a_log_that_a_killed_service_left_does_not_bring_the_old_content_back() {
+    let killed = populated("wal");
+    let backup = killed.migrator().backup().expect("a backup");
+    let service = killed.open();
+    service
+        .execute_batch("PRAGMA wal_autocheckpoint = 0; INSERT INTO a VALUES (3)")
+        .expect("a row in the log");
+    // What a kill leaves: the file and its log, and nobody who has them open.
+    let env = Env::new();
+    for suffix in ["", "-wal"] {
+        let name = format!("app.db{suffix}");
+        fs_err::copy(
+            killed.folder.path().join(&name),
+            env.folder.path().join(&name),
+        )
+        .expect("a copy");
+    }
+    let restored = env.migrator().restore(&backup).expect("restored");
+    assert_eq!(dump(&env.open()), ["a: 1", "a: 2"]);
+    let kept = rusqlite::Connection::open(restored.kept.expect("kept")).expect("a database");
+    assert_eq!(dump(&kept), ["a: 1", "a: 2", "a: 3"]);
+}
+
+#[test]
+fn a_backup_with_pages_of_another_size_is_restored_too() {
+    for mode in ["delete", "wal"] {
+        let env = populated(mode);
+        let backup = env.migrator().backup().expect("a backup");
+        env.sql("PRAGMA journal_mode = DELETE; PRAGMA page_size = 512; VACUUM; DELETE FROM a");
+        env.open()
+            .pragma_update(None, "journal_mode", mode)
+            .expect("a mode");
+        assert_eq!(env.value("PRAGMA page_size"), "512");
+        env.migrator().restore(&backup).expect("restored");
+        assert_eq!(dump(&env.open()), ["a: 1", "a: 2"]);
+        assert_eq!(env.value("PRAGMA page_size"), "4096");
         assert_eq!(env.value("PRAGMA journal_mode"), mode);
     }
 }

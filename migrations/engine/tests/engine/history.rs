@@ -69,7 +69,7 @@ fn the_three_column_table_is_adopted_where_it_stands() {
     );
     env.file("1.sql", "CREATE TABLE a (x, y);");
     insta::assert_snapshot!(env.error(), @r"
-    exit 3: changed after being applied: 1.sql
+    exit 3: changed after being applied: 1.sql (applied with sha256 5d4dfde3b9ddf0a46b24120bb95e8ec12aaf6782f4c94912c492152df44fac27, is now 7e5a2ce4c9984645bc6f877304398a6767bd82a507291e24f807ecb47aec944c)
     hint: put the old text back and write the change as a new file; if only a comment changed, `migrate --repair` records the new text
     ");
 }
@@ -96,9 +96,15 @@ fn a_changed_past_is_refused_with_the_way_out() {
     fs_err::remove_file(env.dir().join("1b.sql")).expect("removed");
     fs_err::remove_file(env.dir().join("1.sql")).expect("removed");
     insta::assert_snapshot!(env.error(), @r"
-    exit 3: applied to this database, but missing from the folder: 1.sql
+    exit 3: applied to this database, but missing from the folder: 1.sql (applied with sha256 5d4dfde3b9ddf0a46b24120bb95e8ec12aaf6782f4c94912c492152df44fac27)
     hint: put the file back (`git log --diff-filter=D -- <file>` finds it); if it is gone for good, `migrate --repair` retires its row
     ");
+    env.file("3_renamed.sql", "CREATE TABLE a (x);");
+    insta::assert_snapshot!(env.error(), @r"
+    exit 3: applied to this database, but missing from the folder: 1.sql (applied with sha256 5d4dfde3b9ddf0a46b24120bb95e8ec12aaf6782f4c94912c492152df44fac27)
+    hint: the name is the key, and the same text is there under another one: rename 3_renamed.sql back to 1.sql
+    ");
+    fs_err::remove_file(env.dir().join("3_renamed.sql")).expect("removed");
     let repair = env.migrator().repair().expect("repaired");
     assert_eq!(repair.actions, ["retired 1.sql: its file is gone"]);
     env.file("2.sql", "CREATE TABLE b (x); -- remark");

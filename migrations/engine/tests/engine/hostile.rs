@@ -75,7 +75,7 @@ refused! {
     hint: everything after it would be swallowed; close it
     "#;
     unterminated_trigger: "CREATE TRIGGER t AFTER INSERT ON a BEGIN\n  DELETE FROM a;\n", @r"
-    exit 3: 2.sql:1:1: a CREATE TRIGGER without its END
+    exit 3: 2.sql:1:1: a CREATE TRIGGER that does not end in `; END;`
     1 | CREATE TRIGGER t AFTER INSERT ON a BEGIN
       | ^
     hint: everything after it would be swallowed; close it
@@ -194,11 +194,102 @@ refused! {
     hint: leave it to the runner; if the application has a table of this name, give the runner's another with --history-table
     "#;
     history_in_a_trigger: "CREATE TRIGGER t AFTER INSERT ON a BEGIN DELETE FROM migrations; END;\nINSERT INTO a VALUES (1, 'x');", @r"
-    exit 3: 2.sql:2:1: migrations is the runner's history, which a migration may neither read nor change
-    2 | INSERT INTO a VALUES (1, 'x');
-      | ^
+    exit 3: 2.sql:1:54: migrations is the runner's history, which a migration may neither read nor change
+    1 | CREATE TRIGGER t AFTER INSERT ON a BEGIN DELETE FROM migrations; END;
+      |                                                      ^
     hint: leave it to the runner; if the application has a table of this name, give the runner's another with --history-table
     ";
+    history_in_a_view: "CREATE TEMP VIEW v AS SELECT 1;\nCREATE VIEW w AS SELECT *\n  FROM a JOIN [MIGRATIONS];", @r"
+    exit 3: 2.sql:3:15: migrations is the runner's history, which a migration may neither read nor change
+    3 |   FROM a JOIN [MIGRATIONS];
+      |               ^
+    hint: leave it to the runner; if the application has a table of this name, give the runner's another with --history-table
+    ";
+    history_behind_a_trigger: "CREATE TRIGGER t AFTER INSERT ON a BEGIN\n  UPDATE \"migrations\" SET checksum = '';\nEND;", @r#"
+    exit 3: 2.sql:2:10: migrations is the runner's history, which a migration may neither read nor change
+    2 |   UPDATE "migrations" SET checksum = '';
+      |          ^
+    hint: leave it to the runner; if the application has a table of this name, give the runner's another with --history-table
+    "#;
+    index_on_the_history: "CREATE INDEX i ON migrations (filename);", @r"
+    exit 3: 2.sql:1:19: migrations is the runner's history, which a migration may neither read nor change
+    1 | CREATE INDEX i ON migrations (filename);
+      |                   ^
+    hint: leave it to the runner; if the application has a table of this name, give the runner's another with --history-table
+    ";
+    trigger_without_semicolon: "CREATE TRIGGER t AFTER INSERT ON a BEGIN DELETE FROM a END;", @r"
+    exit 3: 2.sql:1:1: a CREATE TRIGGER that does not end in `; END;`
+    1 | CREATE TRIGGER t AFTER INSERT ON a BEGIN DELETE FROM a END;
+      | ^
+    hint: everything after it would be swallowed; close it
+    ";
+    commit_without_transaction: "-- migrate: no-transaction\n-- migrate: own-transaction\nBEGIN;\nCREATE TABLE b (x);\nCOMMIT;", @r"
+    exit 3: 2.sql:3:1: transaction control in a file that says no-transaction, which runs statement by statement
+    3 | BEGIN;
+      | ^
+    hint: leave one of the two out: without the directive the whole file is one transaction
+    ";
+    utf16_without_mark: b"C\0R\0E\0A\0T\0E\0".as_slice(), @r"
+    exit 3: 2.sql:1:2: a NUL byte, at which SQLite would stop reading
+    1 | C·R·E·A·T·E·
+      |  ^
+    hint: remove it; is the file UTF-16 or truncated?
+    ";
+    hard_space: "CREATE\u{a0}TABLE b (x);", @r#"
+    exit 4: 2.sql:1:1: near "CREATE TABLE": syntax error (rolled back)
+    1 | CREATE TABLE b (x);
+      | ^
+    hint: the statement has a space that is none to SQL (U+00A0), which SQLite takes for a letter; type it anew
+    "#;
+    typographic_quotes: "INSERT INTO a (x) VALUES (\u{2018}it\u{2019});", @r"
+    exit 4: 2.sql:1:27: no such column: ‘it’ (rolled back)
+    1 | INSERT INTO a (x) VALUES (‘it’);
+      |                           ^
+    hint: the statement has a typographic quote (U+2018), which SQLite takes for a letter; type it anew
+    ";
+    control_characters: "SELECT 1;\nSELECT '\u{1b}[2J' FROM;\n", @r#"
+    exit 4: 2.sql:2:19: near ";": syntax error (rolled back)
+    2 | SELECT '·[2J' FROM;
+      |                   ^
+    "#;
+    long_line: format!("SELECT {}, nowhere, {};", "1, ".repeat(2000), "2, ".repeat(2000)), @r#"
+    exit 4: 2.sql:1:6008: near ",": syntax error (rolled back)
+    1 | …, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, , nowhere, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, …
+      |                                                                                  ^
+    "#;
+    deeply_nested: format!("SELECT {}1{};", "(".repeat(5000), ")".repeat(5000)), @r"
+    exit 4: 2.sql:1:1: Recursion limit (rolled back)
+    1 | SELECT (((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((…
+      | ^
+    ";
+    incomplete: "CREATE TABLE b (x", @r"
+    exit 4: 2.sql:1:18: incomplete input (rolled back)
+    1 | CREATE TABLE b (x
+      |                  ^
+    hint: something is missing before the end of the statement, for instance a closing parenthesis
+    ";
+    detach: "DETACH DATABASE main;", @r"
+    exit 3: 2.sql:1:1: a migration changes one database only
+    1 | DETACH DATABASE main;
+      | ^
+    hint: do this in the program, not in a migration
+    ";
+    schema_by_hand: "DELETE FROM sqlite_schema;", @r"
+    exit 4: 2.sql:1:1: table sqlite_master may not be modified (rolled back)
+    1 | DELETE FROM sqlite_schema;
+      | ^
+    ";
+    alter_type: "ALTER TABLE a ALTER COLUMN x TYPE INTEGER;", @r#"
+    exit 4: 2.sql:1:30: near "TYPE": syntax error (rolled back)
+    1 | ALTER TABLE a ALTER COLUMN x TYPE INTEGER;
+      |                              ^
+    hint: what ALTER TABLE cannot do is done by a new table: create it, copy with INSERT … SELECT, drop the old, rename the new
+    "#;
+    second_file_cut: "INSERT INTO a VALUES (1, 'x')\nINSERT INTO a VALUES (2, 'y');", @r#"
+    exit 4: 2.sql:2:1: near "INSERT": syntax error (rolled back)
+    2 | INSERT INTO a VALUES (2, 'y');
+      | ^
+    "#;
     parameter: "UPDATE a SET x = :name;", @r"
     exit 3: 2.sql:1:18: the parameter :name has no value here and would be NULL
     1 | UPDATE a SET x = :name;
