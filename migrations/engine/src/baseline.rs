@@ -1,5 +1,6 @@
 //! Adopts a database that others have made: records files as applied without running them.
 
+use crate::backup::Purpose;
 use crate::connection::roll_back;
 use crate::error::Error;
 use crate::history::{self, HistoryRow, Kind, NewRow, read_history};
@@ -155,7 +156,8 @@ impl Migrator {
         let adoption = self.adoption(&rows, last, auto);
         let mut baseline = self.described(last, &adoption);
         if !adoption.correct.is_empty() {
-            baseline.backup = Some(self.back_up(rows.last().map(|row| row.filename.as_str()))?);
+            baseline.backup =
+                Some(self.back_up(rows.last().map(|row| row.filename.as_str()), Purpose::Keep)?);
         }
         history::ensure(connection, &self.history_table)?;
         let table = &self.history_table;

@@ -90,7 +90,10 @@ impl Section {
             Self::ListedSource => listed_source::run(ci),
             Self::Fuzz => {
                 ci.needs_path("fuzz/run")?;
-                ci.needs_tool("c++", "install a C++ compiler, which libFuzzer is built with")?;
+                ci.needs_tool(
+                    "c++",
+                    "install a C++ compiler, which libFuzzer is built with",
+                )?;
                 ci.sh("fuzz/run 60")
             }
             Self::FreshClone => fresh_clone::run(ci),
