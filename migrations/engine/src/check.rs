@@ -62,13 +62,13 @@ pub(crate) fn prepare(file: &MigrationFile, own_transaction: bool) -> Result<Pre
             "write one, or say on its own line: -- migrate: empty-ok",
         ));
     }
-    let mut open_transaction = None;
+    let mut brackets = Brackets::default();
     let mut open_savepoints: Vec<(String, usize)> = Vec::new();
     let mut notes = Vec::new();
     let mut statements = Vec::with_capacity(found.len());
     for statement in found {
         follow_savepoints(&statement, &mut open_savepoints);
-        match judge(&statement, directives, &mut open_transaction) {
+        match judge(&statement, directives, &mut brackets) {
             Verdict::Run => statements.push(statement),
             Verdict::Skip(None) => {}
             Verdict::Skip(Some(why)) => {
@@ -95,13 +95,8 @@ pub(crate) fn prepare(file: &MigrationFile, own_transaction: bool) -> Result<Pre
             ));
         }
     }
-    if let Some(start) = open_transaction {
-        return Err(reject(
-            start,
-            "BEGIN",
-            "BEGIN without its COMMIT".to_owned(),
-            "add the COMMIT or leave out the BEGIN",
-        ));
+    if let Some((start, word, message, hint)) = brackets.unbalanced() {
+        return Err(reject(start, word, message.to_owned(), hint));
     }
     if let Some((name, start)) = open_savepoints.first() {
         let message = format!("SAVEPOINT {name} without its RELEASE");
@@ -235,7 +230,7 @@ pub(crate) fn refuse_stored_use(file: &Prepared<'_>, history_table: &str) -> Res
 fn judge(
     statement: &Statement<'_>,
     directives: Directives,
-    open_transaction: &mut Option<usize>,
+    brackets: &mut Brackets,
 ) -> Verdict {
     let Some(first) = statement.tokens.first() else {
         return Verdict::Run;
@@ -254,7 +249,7 @@ fn judge(
             "leave one of the two out: without the directive the whole file is one transaction",
         ),
         "BEGIN" | "COMMIT" | "END" if directives.own_transaction => {
-            transaction(statement, first.is("BEGIN"), open_transaction)
+            brackets.next(statement.start, first.is("BEGIN"))
         }
         "ROLLBACK" if statement.tokens.iter().any(|token| token.is("TO")) => Verdict::Run,
         "BEGIN" | "COMMIT" | "END" | "ROLLBACK" => reject(
@@ -288,20 +283,50 @@ fn reject(message: &str, hint: &'static str) -> Verdict {
     Verdict::Reject(message.to_owned(), hint)
 }
 
-/// The file's own BEGIN and COMMIT, which must come in pairs.
-fn transaction(statement: &Statement<'_>, begins: bool, open: &mut Option<usize>) -> Verdict {
-    match (begins, open.is_some()) {
-        (true, false) => *open = Some(statement.start),
-        (false, true) => *open = None,
-        (true, true) => {
-            return reject(
-                "BEGIN inside BEGIN",
-                "transactions do not nest; leave one out",
-            );
+/// The file's own BEGIN and COMMIT, which must alternate. A file that begins with a COMMIT was written for a runner that
+/// has a transaction open, and must open that one again at its end.
+#[derive(Default)]
+struct Brackets {
+    /// The last of them: where, and whether it is a BEGIN.
+    last: Option<(usize, bool)>,
+    begins_inside: bool,
+}
+
+impl Brackets {
+    fn next(&mut self, start: usize, begins: bool) -> Verdict {
+        match self.last {
+            Some((_, true)) if begins => {
+                return reject(
+                    "BEGIN inside BEGIN",
+                    "transactions do not nest; leave one out",
+                );
+            }
+            Some((_, false)) if !begins => return reject("COMMIT without BEGIN", "leave it out"),
+            Some(_) => {}
+            None => self.begins_inside = !begins,
         }
-        (false, false) => return reject("COMMIT without BEGIN", "leave it out"),
+        self.last = Some((start, begins));
+        Verdict::Skip(None)
     }
-    Verdict::Skip(None)
+
+    /// What is missing at the end of the file, at the last of them.
+    fn unbalanced(&self) -> Option<(usize, &'static str, &'static str, &'static str)> {
+        match (self.last?, self.begins_inside) {
+            ((start, true), false) => Some((
+                start,
+                "BEGIN",
+                "BEGIN without its COMMIT",
+                "add the COMMIT or leave out the BEGIN",
+            )),
+            ((start, false), true) => Some((
+                start,
+                "COMMIT",
+                "COMMIT without BEGIN",
+                "leave it out, or open the transaction again at the end of the file",
+            )),
+            _ => None,
+        }
+    }
 }
 
 fn pragma_statement(statement: &Statement<'_>, directives: Directives) -> Verdict {

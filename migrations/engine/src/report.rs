@@ -151,6 +151,9 @@ pub struct Verification {
     pub full: bool,
     /// Answers of SQLite's check other than "ok".
     pub damage: Vec<String>,
+    /// Rows that break a CHECK, a NOT NULL or a STRICT table's types, as SQLite's check says it.
+    #[serde(default)]
+    pub constraints: Vec<String>,
     /// Foreign keys without a parent, as `child -> parent: rows`.
     pub violations: Vec<String>,
 }

@@ -352,6 +352,12 @@ impl Answer {
             .map(|line| format!("damage: {line}"))
             .chain(
                 verification
+                    .constraints
+                    .iter()
+                    .map(|line| format!("constraint: {line}")),
+            )
+            .chain(
+                verification
                     .violations
                     .iter()
                     .map(|line| format!("foreign key: {line}")),
@@ -371,7 +377,7 @@ impl Answer {
         }
         answer.code = exit_code::NEEDS_A_PERSON;
         let message = troubles.join("; ");
-        answer.trouble = "error: the database needs a person\nhint: `migrate --restore <backup>` for damage; a new migration for rows without a parent\n".to_owned();
+        answer.trouble = "error: the database needs a person\nhint: `migrate --restore <backup>` for damage; a new migration for rows that break a constraint\n".to_owned();
         answer
             .with("outcome", json!("failed"))
             .with("error", json!({ "message": message }))

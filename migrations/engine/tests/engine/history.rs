@@ -317,3 +317,19 @@ fn a_row_that_an_index_lost_is_found_by_the_full_check_only() {
     let damage = env.migrator().verify().expect("checked").damage.join("; ");
     assert!(damage.contains("missing from index i"), "{damage}");
 }
+
+#[test]
+fn rows_that_break_a_constraint_are_no_damage() {
+    let env = two_applied();
+    env.sql("CREATE TABLE strict_one (n INT NOT NULL CHECK (n > 0)); PRAGMA ignore_check_constraints = ON; INSERT INTO strict_one VALUES (-1)");
+    env.file("3.sql", "ALTER TABLE strict_one ADD COLUMN m;");
+    assert_eq!(env.apply().expect("as it was before"), ["3.sql"]);
+    let verification = env.migrator().verify().expect("checked");
+    assert_eq!(
+        (verification.damage, verification.constraints),
+        (
+            Vec::new(),
+            vec!["CHECK constraint failed in strict_one".to_owned()]
+        )
+    );
+}

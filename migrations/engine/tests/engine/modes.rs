@@ -75,6 +75,11 @@ fn a_file_may_bring_its_own_transaction() {
     assert_eq!(refused(&env), Err("BEGIN without its COMMIT".to_owned()));
     env.file("2.sql", "CREATE TABLE c (x); COMMIT;");
     assert_eq!(refused(&env), Err("COMMIT without BEGIN".to_owned()));
+    env.file("2.sql", "BEGIN; BEGIN; COMMIT;");
+    assert_eq!(refused(&env), Err("BEGIN inside BEGIN".to_owned()));
+    // Written for a runner that has a transaction open, to get rid of it for a moment.
+    env.file("2.sql", "COMMIT; PRAGMA foreign_keys = OFF; BEGIN; CREATE TABLE c (x); COMMIT; PRAGMA foreign_keys = ON; BEGIN;");
+    assert_eq!(refused(&env), Ok(1));
 }
 
 #[test]
