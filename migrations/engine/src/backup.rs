@@ -257,7 +257,8 @@ pub(crate) fn check(path: &Path) -> Result<(), Error> {
 /// SQLite's quick check; empty when all is well. Rows that break a constraint are no damage: an application may have
 /// written them before the constraint was there, and a backup that holds them is as good as the database.
 pub(crate) fn quick_check(connection: &Connection) -> Result<Vec<String>, Error> {
-    let checks = |ignored: bool| connection.pragma_update(None, "ignore_check_constraints", ignored);
+    let checks =
+        |ignored: bool| connection.pragma_update(None, "ignore_check_constraints", ignored);
     // It gives up after a hundred lines, which must not all be of this kind.
     checks(true).doing(|| "run the quick check".to_owned())?;
     let lines = pragma_check(connection, "quick_check");

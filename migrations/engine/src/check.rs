@@ -227,11 +227,7 @@ pub(crate) fn refuse_stored_use(file: &Prepared<'_>, history_table: &str) -> Res
     Ok(())
 }
 
-fn judge(
-    statement: &Statement<'_>,
-    directives: Directives,
-    brackets: &mut Brackets,
-) -> Verdict {
+fn judge(statement: &Statement<'_>, directives: Directives, brackets: &mut Brackets) -> Verdict {
     let Some(first) = statement.tokens.first() else {
         return Verdict::Run;
     };

@@ -50,6 +50,15 @@ impl Migrator {
         }
     }
 
+    /// For a database file and a folder, whose files are read now. Where byte order and natural order differ, use
+    /// [`discover`](crate::discover) with an [`Order`](crate::Order) and [`Self::new`].
+    ///
+    /// # Errors
+    /// What [`discover`](crate::discover) answers.
+    pub fn from_folder(database: impl Into<PathBuf>, dir: &Path) -> Result<Self, Error> {
+        Ok(Self::new(database, crate::discover(dir, None)?))
+    }
+
     /// How long to wait for a lock that another process holds (30 s).
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {

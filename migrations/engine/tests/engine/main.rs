@@ -9,5 +9,8 @@ mod crash;
 mod env;
 mod history;
 mod hostile;
+mod layouts;
+mod looking;
 mod modes;
 mod real_sets;
+mod sets;
