@@ -148,6 +148,78 @@ fn pending_migrations_are_applied_by_the_running_service() {
 }
 
 #[test]
+fn pending_migrations_are_rehearsed_on_fetched_data() {
+    let (env, _origin) = production();
+    env.xtask(&["deploy", "--prod"]).assert_exit(0);
+    let live = env.state_dir().join("cloud/disk/data/shop.db");
+    let database = rusqlite::Connection::open(&live).unwrap();
+    database.execute_batch("INSERT INTO revenue (date, amount_minor, currency, created_at) VALUES ('2026-01-02', 100, 'EUR', '2026-01-02T00:00:00Z')").unwrap();
+    // The command of this test copies the file alone, so the row has to be in it.
+    database
+        .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+        .unwrap();
+    drop(database);
+    let seen = env.beside("environment-of-the-command");
+    let config = fs_err::read_to_string(env.root().join("deploy.toml")).unwrap();
+    let fetching = |source: &str| {
+        let table = format!(
+            "\n[backend.rehearse]\nsource = \"\"\"{source}\"\"\"\n\n[environments.production]"
+        );
+        env.write(
+            "deploy.toml",
+            &config.replacen("\n[environments.production]", &table, 1),
+        );
+    };
+    let release = |change: &str| {
+        env.commit(change);
+        env.git(&["push", "--quiet", "origin", "main"]);
+    };
+    fetching(&format!(
+        "env > {}; cp {} $REHEARSAL_DATABASE",
+        seen.display(),
+        live.display()
+    ));
+    // Fine on the live schema; the row that is there does not fit.
+    let file = "migrations/0003_demand_more.sql";
+    env.write(
+        file,
+        "ALTER TABLE revenue ADD CONSTRAINT much CHECK (amount_minor > 1000);\n",
+    );
+    release("Demand more");
+    let cloud = env.cloud();
+    cloud.forget_requests();
+    env.xtask(&["deploy", "--prod"])
+        .assert_exit(4)
+        .assert_says("0003_demand_more.sql:1:1: constraint failed");
+    assert_eq!(cloud.render_writes(), Vec::<String>::new());
+    env.xtask(&["migrate", "--prod", "--rehearse"])
+        .assert_exit(4)
+        .assert_says("0003_demand_more.sql:1:1: constraint failed");
+    let environment = fs_err::read_to_string(&seen).unwrap();
+    for name in ["NETLIFY_AUTH_TOKEN", "RENDER_API_KEY", "TANDEM_ADMIN_TOKEN"] {
+        assert!(!environment.contains(name), "{name} was there");
+    }
+
+    env.write(
+        file,
+        "ALTER TABLE revenue ADD CONSTRAINT some CHECK (amount_minor > 10);\n",
+    );
+    release("Demand less");
+    env.xtask(&["migrate", "--prod", "--rehearse"])
+        .assert_exit(0)
+        .assert_says("1 file(s) ran on a copy of the live data, ");
+    fetching("exit 7");
+    release("A source that fails");
+    env.xtask(&["deploy", "--prod"])
+        .assert_exit(4)
+        .assert_says("fetching the live data to rehearse on failed with exit code 7");
+    fetching("echo no database > $REHEARSAL_DATABASE");
+    env.xtask(&["migrate", "--prod", "--rehearse"])
+        .assert_exit(4)
+        .assert_says("left no SQLite database at $REHEARSAL_DATABASE");
+}
+
+#[test]
 fn only_a_clean_commit_goes_to_production() {
     let (env, _origin) = production();
     let cloud = env.cloud();

@@ -1,7 +1,7 @@
 //! What a release is made of, besides the plan: the site's files, and the migrations to rehearse.
 
 use crate::ids::RunId;
-use crate::service::AdminState;
+use crate::rehearsal::Base;
 use crate::world::World;
 use anyhow::Result;
 
@@ -57,9 +57,9 @@ pub trait Inputs: Sync {
     /// When it cannot be read.
     fn read(&self, path: &str) -> Result<Vec<u8>>;
 
-    /// Runs the pending migrations on a copy of the live schema.
+    /// Runs the pending migrations on a copy of what is given.
     ///
     /// # Errors
     /// When they fail there.
-    fn rehearse(&self, live: Option<&AdminState>) -> Result<Rehearsal>;
+    fn rehearse(&self, base: &Base<'_>) -> Result<Rehearsal>;
 }

@@ -38,6 +38,7 @@ pub mod publish_folder;
 pub mod real;
 pub mod redact;
 pub mod refs;
+pub mod rehearsal;
 pub mod remote_migrate;
 pub mod render;
 pub mod rollback;

@@ -11,9 +11,10 @@ use crate::exit::Exit;
 use crate::facts;
 use crate::http::ApiError;
 use crate::job::LaneError;
+use crate::lane::live_copy::LiveCopy;
+use crate::rehearsal::{Base, rehearse};
 use crate::run::Session;
 use crate::service::{AdminState, MigrateError, Service};
-use crate::working_tree::rehearse;
 use apply::Database;
 use migrate::{MigrationFile, Migrator};
 use report::message;
@@ -62,7 +63,10 @@ pub fn run(session: &Session<'_>, files: &[MigrationFile], action: Action) -> Re
         (_, Err(error)) => Report::refused(error.to_string()),
         (Action::Apply, Ok(())) if state.pending.is_empty() => live.up_to_date(&state),
         (Action::Apply, Ok(())) => live.apply(files, &state),
-        (Action::Rehearse, Ok(())) => rehearsed(files, &state).unwrap_or_else(|report| *report),
+        (Action::Rehearse, Ok(())) => live
+            .live_copy(&|| Ok(()))
+            .and_then(|copy| rehearsed(files, &state, copy.as_ref()))
+            .unwrap_or_else(|report| *report),
         (Action::Lint, Ok(())) => lint(files, &state),
     };
     Report {
@@ -183,9 +187,21 @@ fn lint(files: &[MigrationFile], state: &AdminState) -> Report {
     }
 }
 
-/// Runs what the live database lacks on a copy of its schema.
-fn rehearsed(files: &[MigrationFile], state: &AdminState) -> Result<Report, Box<Report>> {
-    match rehearse(files, Some(state)) {
+/// Runs what the live database lacks on a copy of it, or of its schema.
+fn rehearsed(
+    files: &[MigrationFile],
+    state: &AdminState,
+    copy: Option<&LiveCopy>,
+) -> Result<Report, Box<Report>> {
+    let database = copy.map(LiveCopy::database);
+    let base = match &database {
+        Some(database) => Base::Data {
+            database,
+            live: Some(state),
+        },
+        None => Base::Schema(state),
+    };
+    match rehearse(files, &base) {
         Ok(rehearsal) => {
             let outcome = if rehearsal.applied.is_empty() {
                 "up_to_date"
@@ -256,7 +272,7 @@ mod tests {
             .iter()
             .map(|(name, text)| MigrationFile::new(*name, *text))
             .collect();
-        let report = rehearsed(&files, &state(&["2.sql"])).unwrap_or_else(|report| *report);
+        let report = rehearsed(&files, &state(&["2.sql"]), None).unwrap_or_else(|report| *report);
         (report.exit.code(), report.outcome, report.error)
     }
 

@@ -5,10 +5,10 @@ use crate::config::{Config, Target};
 use crate::ids::{Commit, RunId};
 use crate::inputs::{BuiltSite, Inputs, Rehearsal, SiteFile};
 use crate::lane::verify::RELEASE_FILE;
-use crate::service::AdminState;
+use crate::rehearsal::{Base, rehearse};
 use crate::world::World;
 use anyhow::{Context as _, Result};
-use migrate::{MigrationFile, Migrator};
+use migrate::MigrationFile;
 use sha1::{Digest as _, Sha1};
 use std::sync::{Mutex, PoisonError};
 
@@ -92,71 +92,11 @@ impl Inputs for WorkingTree<'_> {
         self.content(path)
     }
 
-    fn rehearse(&self, live: Option<&AdminState>) -> Result<Rehearsal> {
-        rehearse(self.migrations, live)
+    fn rehearse(&self, base: &Base<'_>) -> Result<Rehearsal> {
+        rehearse(self.migrations, base)
     }
 
     fn begin(&self, run: &RunId) {
         *self.run.lock().unwrap_or_else(PoisonError::into_inner) = Some(run.clone());
     }
-}
-
-/// The live history in the engine's terms.
-fn history(state: &AdminState) -> Vec<migrate::HistoryRow> {
-    let row = |(index, applied): (usize, &crate::service::Applied)| migrate::HistoryRow {
-        id: i64::try_from(index).unwrap_or(i64::MAX).saturating_add(1),
-        filename: applied.filename.clone(),
-        executed_at: applied.executed_at.clone(),
-        checksum: applied.checksum.clone(),
-        raw_checksum: None,
-        compatible: applied.compatible.unwrap_or(false),
-        duration_ms: None,
-        statements: None,
-        sqlite_version: None,
-        tool_version: None,
-        git_commit: None,
-        kind: migrate::Kind::Apply,
-    };
-    state.history.iter().enumerate().map(row).collect()
-}
-
-/// Builds the live schema in an empty database and runs there what the live one lacks.
-///
-/// # Errors
-/// When a file fails, with its place.
-pub fn rehearse(files: &[MigrationFile], live: Option<&AdminState>) -> Result<Rehearsal> {
-    let folder = tempfile::tempdir().context("make a folder for the rehearsal")?;
-    let migrator = Migrator::new(folder.path().join("rehearsal.db"), files.to_vec());
-    let report = match live {
-        Some(state) => {
-            let schema = migrate::Schema {
-                definitions: state
-                    .schema
-                    .definitions
-                    .iter()
-                    .filter_map(|found| {
-                        Some(migrate::Definition {
-                            kind: found.kind.clone(),
-                            name: found.name.clone(),
-                            table: found.table.clone(),
-                            sql: found.sql.clone()?,
-                        })
-                    })
-                    .collect(),
-            };
-            migrator.rehearse_schema(&schema, &history(state))?
-        }
-        None => migrator.rehearse()?,
-    };
-    let applied: Vec<String> = report.files.iter().map(|file| file.name.clone()).collect();
-    let base = if live.is_some() {
-        "a copy of the live schema"
-    } else {
-        "an empty database"
-    };
-    let summary = match applied.len() {
-        0 => format!("nothing is pending on {base}"),
-        count => format!("{count} file(s) ran on {base} in {} ms", report.duration_ms),
-    };
-    Ok(Rehearsal { applied, summary })
 }

@@ -82,7 +82,7 @@ fn action(engine: &migrate::cli::Args) -> Result<Action, Failure> {
         ("--repair", engine.repair),
         ("--backup", engine.backup),
         ("--restore", engine.restore.is_some()),
-        ("--verify", engine.verify),
+        ("--verify", engine.verify.is_some()),
         ("--dump-schema", engine.dump_schema),
         ("--per-file", engine.per_file),
         ("--order", engine.order.is_some()),

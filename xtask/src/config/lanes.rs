@@ -136,11 +136,23 @@ pub struct LocalService {
 }
 
 /// Data to rehearse migrations on.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Rehearse {
-    /// A command that writes a copy of the live database, run by `sh -c`. Default: none, only the live schema is rehearsed on.
+    /// A command that writes a copy of the live database to the file that `$REHEARSAL_DATABASE` names, run by `sh -c` without
+    /// our credentials. Default: none, only the live schema is rehearsed on.
     pub source: Option<String>,
+    /// Seconds before it is stopped. Default: 900.
+    pub timeout_s: u64,
+}
+
+impl Default for Rehearse {
+    fn default() -> Self {
+        Self {
+            source: None,
+            timeout_s: 900,
+        }
+    }
 }
 
 impl Backend {

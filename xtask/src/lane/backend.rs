@@ -3,10 +3,13 @@
 use crate::event::{EventKind, LaneState, Step};
 use crate::http::ApiError;
 use crate::ids::{Commit, DeployId, Lane};
-use crate::job::{Job, LaneError, OUTAGE, READ_MAX_MS, poll_interval};
+use crate::job::{Job, LaneError, OUTAGE, Preparation, READ_MAX_MS, poll_interval};
+use crate::lane::checks::{Workshop, in_workshop};
+use crate::lane::live_copy::LiveCopy;
 use crate::lane::trigger::trigger;
 use crate::lane::verify;
 use crate::redact::Secret;
+use crate::rehearsal::Base;
 use crate::render::DeployStatus;
 use crate::service::{AdminState, Service};
 use std::collections::BTreeSet;
@@ -40,9 +43,35 @@ pub fn rehearse(job: &Job<'_>) -> Result<(), LaneError> {
             },
             _ => None,
         };
-        let rehearsal = job.inputs.rehearse(state.as_ref()).map_err(|error| LaneError::Failed(format!("the rehearsal of the migrations failed: {error:#}")))?;
-        Ok(((), rehearsal.summary))
+        let (copy, remark) = live_copy(job)?;
+        let database = copy.as_ref().map(LiveCopy::database);
+        let base = match (&database, &state) {
+            (Some(database), live) => Base::Data { database, live: live.as_ref() },
+            (None, Some(state)) => Base::Schema(state),
+            (None, None) => Base::Empty,
+        };
+        let rehearsal = job.inputs.rehearse(&base).map_err(|error| LaneError::Failed(format!("the rehearsal of the migrations failed: {error:#}")))?;
+        Ok(((), format!("{}{remark}", rehearsal.summary)))
     })
+}
+
+/// The live data, where the project can fetch it; else why not, when that needs saying. The local cloud's database is
+/// another one than the command fetches, and before the first release there is none.
+fn live_copy(job: &Job<'_>) -> Result<(Option<LiveCopy>, &'static str), LaneError> {
+    let nothing_to_fetch = job.config.backend.rehearse.source.is_none()
+        || job.target.is_local
+        || job.baseline.backend.is_none();
+    match job.preparation {
+        _ if nothing_to_fetch => Ok((None, "")),
+        Preparation::Here(commands) => {
+            let fetch = |workshop: &Workshop<'_>| workshop.live_copy(Step::BackendRehearse);
+            Ok((in_workshop(job, commands, fetch)?, ""))
+        }
+        Preparation::Bundle { .. } => Ok((
+            None,
+            "; no live data was fetched, because a bundle runs no configured command",
+        )),
+    }
 }
 
 /// Triggers the commit at most once per run and follows it to its end.

@@ -4,6 +4,7 @@ pub mod backend;
 pub mod checks;
 pub mod draft;
 pub mod frontend;
+pub mod live_copy;
 pub mod smoke;
 pub mod trigger;
 pub mod undo;

@@ -1,13 +1,15 @@
 //! Has the running service apply what it carries, as a run of its own: journaled, under the lease, rehearsed before and read back after.
 
-use super::report::Report;
+use super::report::{Report, message};
 use super::settle::{Answer, settle};
 use super::{known, rehearsed, unreachable};
 use crate::event::{EventKind, Step, StepEnd};
-use crate::executor::Verdict;
+use crate::executor::{Verdict, cancelled_exit};
 use crate::exit::Exit;
 use crate::facts;
-use crate::job::poll_interval;
+use crate::job::{LaneError, Preparation, poll_interval};
+use crate::lane::checks::Workshop;
+use crate::lane::live_copy::LiveCopy;
 use crate::lease::Lease;
 use crate::redact::Secret;
 use crate::run::{self, Ended, Options, Session};
@@ -28,6 +30,34 @@ impl Database<'_> {
         self.service
             .admin_state(self.token)
             .map_err(|error| Box::new(unreachable(&error)))
+    }
+
+    /// The live data, where the project can fetch it; the local cloud's is another than what its command fetches.
+    pub(super) fn live_copy(
+        &self,
+        keep: &(dyn Fn() -> Result<(), LaneError> + Sync),
+    ) -> Result<Option<LiveCopy>, Box<Report>> {
+        let session = self.session;
+        let Preparation::Here(commands) = session.preparation else {
+            return Ok(None);
+        };
+        if session.target.is_local {
+            return Ok(None);
+        }
+        let workshop = Workshop {
+            world: session.world,
+            config: session.config,
+            commands,
+            keep,
+        };
+        workshop.live_copy(Step::BackendRehearse).map_err(|error| {
+            let text = format!("{error}; nothing was applied");
+            let exit = match error {
+                LaneError::Cancelled(cancelled) => cancelled_exit(cancelled),
+                _ => Exit::FailedUnchanged,
+            };
+            Box::new(Report::failed(exit, message(&text), text))
+        })
     }
 
     pub(super) fn up_to_date(&self, state: &AdminState) -> Report {
@@ -107,7 +137,11 @@ impl Database<'_> {
             .cloned()
             .collect();
         self.step(Step::BackendRehearse, || {
-            rehearsed(&carried, &state).map(|report| ((), report.text))
+            let world = self.session.world;
+            let lost = |error| LaneError::Unknown(format!("{error:#}"));
+            let keep = || lease.keep(world).map_err(lost);
+            let copy = self.live_copy(&keep)?;
+            rehearsed(&carried, &state, copy.as_ref()).map(|report| ((), report.text))
         })?;
         self.step(Step::BackendSchema, || {
             let text = format!("the service applies {} file(s)", state.pending.len());

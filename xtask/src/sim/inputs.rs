@@ -4,7 +4,7 @@ use crate::changes::manifest::hex;
 use crate::ids::RunId;
 use crate::inputs::{Inputs, Rehearsal, SiteFile};
 use crate::lane::verify::RELEASE_FILE;
-use crate::service::AdminState;
+use crate::rehearsal::Base;
 use crate::world::World;
 use anyhow::{Context as _, Result, bail};
 use sha1::{Digest as _, Sha1};
@@ -59,7 +59,7 @@ impl Inputs for MemoryInputs {
             .with_context(|| format!("there is no {path}"))
     }
 
-    fn rehearse(&self, _live: Option<&AdminState>) -> Result<Rehearsal> {
+    fn rehearse(&self, _base: &Base<'_>) -> Result<Rehearsal> {
         match &self.rehearsal_fails {
             Some(why) => bail!("{why}"),
             None => Ok(Rehearsal {

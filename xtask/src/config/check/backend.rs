@@ -3,8 +3,8 @@
 use super::super::at::At;
 use super::super::lanes::{Backend, Disk};
 use super::super::suggest::nearest;
-use super::Checker;
 use super::value::{blank, check_glob, check_paths, check_relative, check_seconds, check_url_path};
+use super::{Checker, TIMEOUT_MAX_S};
 use std::collections::BTreeMap;
 
 /// Render's regions, from its API description.
@@ -72,13 +72,14 @@ pub(super) fn check(checker: &mut Checker<'_>, at: &At, backend: &Backend) {
     for (i, folder) in backend.local.cache.iter().enumerate() {
         check_relative(checker, &local.key("cache").item(i), folder);
     }
-    if backend.rehearse.source.is_some() {
-        checker.report(
-            &at.key("rehearse").key("source"),
-            "rehearsing on fetched data is not built yet",
-            "leave 'rehearse' out: migrations are rehearsed on the live schema, and by the service on a copy of its own data",
-        );
-    }
+    let rehearse = at.key("rehearse");
+    checker.not_blank(&rehearse.key("source"), backend.rehearse.source.as_deref());
+    check_seconds(
+        checker,
+        &rehearse.key("timeout_s"),
+        backend.rehearse.timeout_s,
+        1..=TIMEOUT_MAX_S,
+    );
 }
 
 fn region(checker: &mut Checker<'_>, at: &At, region: &str) {
