@@ -4,6 +4,7 @@ use crate::clock::{Stopwatch, pause};
 use crate::error::{Doing as _, Error};
 use crate::event::Event;
 use crate::migrator::Migrator;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::path::Path;
 use std::time::Duration;
@@ -77,10 +78,13 @@ impl Migrator {
         connection
             .pragma_update(None, "foreign_keys", false)
             .doing(doing)?;
-        // The first read of the file: a file that is no database says so here.
+        // The first read of the file: a file that is no database says so here, and then it is left as it is. To close it
+        // would otherwise fold a log into it.
+        keep_log_at_close(&connection, true).doing(doing)?;
         connection
             .query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))
             .doing(doing)?;
+        keep_log_at_close(&connection, false).doing(doing)?;
         Ok(connection)
     }
 
@@ -155,6 +159,13 @@ impl Migrator {
             (error, _) => error,
         })
     }
+}
+
+/// Whether closing the last connection leaves the write-ahead log beside the file.
+pub(crate) fn keep_log_at_close(connection: &Connection, keep: bool) -> rusqlite::Result<()> {
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep)
+        .map(drop)
 }
 
 /// Ends a transaction without effect, if one is open; the error that led here matters more than one from this.

@@ -6,7 +6,7 @@
 
 use crate::backup::{Purpose, check, copy_into, sync_folder};
 use crate::clock::stamp;
-use crate::connection::roll_back;
+use crate::connection::{keep_log_at_close, roll_back};
 use crate::error::{Doing as _, Error};
 use crate::holders::holders;
 use crate::migrator::Migrator;
@@ -100,6 +100,8 @@ impl Migrator {
         roll_back(&connection);
         // A damaged database fails the check of its own copy: then the file itself is what is kept.
         if matches!(kept, Err(Error::Corrupt { .. })) {
+            // What is kept is the evidence: its log is not folded into it on the way out.
+            keep_log_at_close(&connection, true).doing(|| self.doing("set aside"))?;
             drop(connection);
             return self.exchange(backup);
         }

@@ -1,16 +1,15 @@
 //! The engine's behaviour from outside, one module per promise. Nothing here needs a network, a clock or another test.
-
 mod atomic;
 mod backups;
 mod command;
 mod concurrency;
-
 mod crash;
 mod env;
 mod history;
 mod hostile;
 mod layouts;
 mod looking;
+mod lab;
 mod modes;
 mod real_sets;
 mod sets;
