@@ -196,6 +196,8 @@ in
       pkgs.sqlite
     ];
     env = common.env // {
+      # `cargo xtask doctor` compares what is in use with it.
+      TANDEM_PINS = "${pins}";
       RUST_SRC_PATH = "${shellToolchain}/lib/rustlib/src/rust/library";
     };
   };

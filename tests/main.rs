@@ -19,6 +19,7 @@ mod checks;
 mod ci;
 mod cloud_command;
 mod concurrency;
+mod doctor;
 mod first_release;
 mod help;
 mod hermetic;

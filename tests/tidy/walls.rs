@@ -64,7 +64,7 @@ fn is_test(path: &str) -> bool {
 }
 
 /// Who must not know whom inside the library: the rooms, the modules, and why.
-const WALLS: [(&[&str], &[&str], &str); 4] = [
+const WALLS: [(&[&str], &[&str], &str); 5] = [
     (
         &[
             "plan",
@@ -129,6 +129,11 @@ const WALLS: [(&[&str], &[&str], &str); 4] = [
         &["config", "credentials"],
         &["world", "http", "real", "sim", "git"],
         "configuration is decided before anything is contacted",
+    ),
+    (
+        &["bundle", "prepare", "publish_folder"],
+        &["cli", "netlify", "render", "credentials", "real", "sim"],
+        "what is prepared is prepared without a provider and without a credential",
     ),
 ];
 

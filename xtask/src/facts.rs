@@ -1,7 +1,12 @@
 //! The reading half of preflight: providers, live record and live schema become plain values, once.
 
+mod objections;
+
+pub use objections::{Objection, to_service, to_site, unfit_source};
+
 use crate::changes::manifest::{Change, Manifest};
-use crate::config::{Config, Publish};
+use crate::config::{Config, Target};
+use crate::event::EventKind;
 use crate::http::ApiError;
 use crate::ids::{Commit, DeployId, Lane};
 use crate::job::{Baseline, LaneError};
@@ -158,22 +163,22 @@ fn refused(session: &Session<'_>, errors: &[(ApiError, Lane)]) -> LaneError {
     }
     let lines: Vec<String> = errors
         .iter()
-        .map(|(error, lane)| explain(session, error, *lane))
+        .map(|(error, lane)| explain(session.target, error, *lane))
         .collect();
     LaneError::Refused(lines.join("\n"))
 }
 
 /// Names the variable or id that a provider's refusal is about.
-fn explain(session: &Session<'_>, error: &ApiError, lane: Lane) -> String {
+pub fn explain(target: &Target, error: &ApiError, lane: Lane) -> String {
     let (credential, id, variable) = match lane {
         Lane::Frontend => (
             "NETLIFY_AUTH_TOKEN",
-            session.target.site_id.as_str(),
+            target.site_id.as_str(),
             "NETLIFY_SITE_ID",
         ),
         Lane::Backend => (
             "RENDER_API_KEY",
-            session.target.service_id.as_str(),
+            target.service_id.as_str(),
             "RENDER_SERVICE_ID",
         ),
     };
@@ -332,45 +337,28 @@ pub fn may_release(
     if !session.target.is_local && !options.asked.force {
         forwards(session, observed)?;
     }
-    if session.target.policy.require_clean && (!source.dirty.is_empty() || !source.versioned) {
-        let first: Vec<&str> = source.dirty.iter().take(5).map(String::as_str).collect();
-        let what = if source.versioned {
-            format!(
-                "{} uncommitted change(s): {}",
-                source.dirty.len(),
-                first.join(", ")
-            )
-        } else {
-            "this folder is no git repository".to_owned()
-        };
-        return Err(LaneError::Refused(format!(
-            "{what}; {} releases commits only (hint: commit and push first)",
-            session.target.name
-        )));
-    }
-    if let Some(branches) = &source.remote_branches {
-        pushed(session, branches)?;
+    if let Some(problem) = unfit_source(session.target, source).into_iter().next() {
+        return Err(LaneError::Refused(problem));
     }
     has_curl(session, planned)?;
+    let mut found = Vec::new();
     if planned.runs(Lane::Backend) {
-        if observed.service.is_suspended() {
-            return Err(LaneError::Refused(format!(
-                "the service {} is suspended (hint: resume it in the provider's dashboard)",
-                session.target.service_id
-            )));
-        }
-        if observed.service.deploys_on_push() {
-            warn(
-                session,
-                "the service also deploys on every push: two deploys per release, and an auto-deploy can undo a rollback (hint: turn auto-deploy off)",
-            );
-        }
+        found.extend(to_service(
+            session.config,
+            session.target,
+            &observed.service,
+        ));
     }
     if planned.runs(Lane::Frontend) {
-        may_publish(session, observed)?;
+        found.extend(to_site(&session.target.policy, &observed.site));
     }
-    if planned.runs(Lane::Backend) {
-        has_its_disk(session, observed)?;
+    for objection in found {
+        if objection.stops {
+            return Err(LaneError::Refused(objection.text));
+        }
+        session.world.emit(EventKind::Warning {
+            text: objection.text,
+        });
     }
     Ok(())
 }
@@ -402,50 +390,6 @@ pub fn bundle_serves(session: &Session<'_>, planned: &Plan) -> Result<(), LaneEr
     lacks.map_or(Ok(()), |text| Err(LaneError::Refused(text)))
 }
 
-/// A database that is not on a disk is gone with the next deploy, and nothing else would tell.
-fn has_its_disk(session: &Session<'_>, observed: &Observed) -> Result<(), LaneError> {
-    let Some(wanted) = &session.config.backend.disk else {
-        return Ok(());
-    };
-    let found = observed
-        .service
-        .disk()
-        .map(|disk| disk.mount_path.as_deref().unwrap_or_default());
-    let said = match found {
-        Some(path) if path == wanted.mount_path => return Ok(()),
-        Some(path) => format!("has its disk at '{path}'"),
-        None => "has no disk".to_owned(),
-    };
-    Err(LaneError::Refused(format!(
-        "the service {} {said}, deploy.toml says that one is mounted at {}: what is written there would be lost with every deploy (hint: attach the disk at the provider, or correct [backend.disk])",
-        session.target.service_id, wanted.mount_path
-    )))
-}
-
-/// How the site publishes must fit how deploy.toml says that it does.
-fn may_publish(session: &Session<'_>, observed: &Observed) -> Result<(), LaneError> {
-    match (session.target.policy.publish, observed.site.is_locked()) {
-        // Without the lock the upload itself would be public, before the backend is.
-        (Publish::Locked, false) if observed.site.published_id().is_some() => Err(LaneError::Refused(
-            "deploy.toml says `publish = \"locked\"`, but publishing is not locked on the site: the upload itself would go public \
-             (hint: lock the published deploy at the provider, or say `publish = \"draft-restore\"`)"
-                .to_owned(),
-        )),
-        (Publish::Locked, false) => Err(LaneError::Refused(
-            "`publish = \"locked\"` needs a published deploy to lock, and the site has none yet (hint: make the first release with `publish = \"draft-restore\"`)".to_owned(),
-        )),
-        (Publish::DraftRestore, true) => {
-            warn(session, "publishing is locked on the site; restoring our deploy publishes it all the same");
-            Ok(())
-        }
-        (Publish::DraftRestore, false) if observed.site.builds_on_push() => {
-            warn(session, "the site also builds on every push and publishes what it built, over our release (hint: stop its builds at the provider)");
-            Ok(())
-        }
-        (Publish::Locked, true) | (Publish::DraftRestore, false) => Ok(()),
-    }
-}
-
 /// A run that waited, or was started late, must not put an older commit over a newer one that contains it.
 fn forwards(session: &Session<'_>, observed: &Observed) -> Result<(), LaneError> {
     let Some(live) = &observed.facts.live else {
@@ -461,35 +405,4 @@ fn forwards(session: &Session<'_>, observed: &Observed) -> Result<(), LaneError>
         theirs.short(),
         ours.short()
     )))
-}
-
-/// The provider builds from the origin, and the environment may be kept for one branch.
-fn pushed(session: &Session<'_>, branches: &[String]) -> Result<(), LaneError> {
-    let (name, commit) = (&session.target.name, session.source.commit.short());
-    if branches.is_empty() {
-        return Err(LaneError::Refused(format!(
-            "no branch of a remote holds commit {commit}, so the provider cannot build it (hint: `git push`, or `git fetch` if it was pushed elsewhere)"
-        )));
-    }
-    let Some(wanted) = &session.target.policy.branch else {
-        return Ok(());
-    };
-    // `origin/main`: the remote's name ends at the first slash.
-    if branches.iter().any(|branch| {
-        branch
-            .split_once('/')
-            .is_some_and(|(_, name)| name == wanted)
-    }) {
-        return Ok(());
-    }
-    Err(LaneError::Refused(format!(
-        "{name} is kept for the branch '{wanted}', and commit {commit} is only on {} (hint: merge it first; `branch` in deploy.toml says so)",
-        branches.join(", ")
-    )))
-}
-
-fn warn(session: &Session<'_>, text: &str) {
-    session.world.emit(crate::event::EventKind::Warning {
-        text: text.to_owned(),
-    });
 }

@@ -1,7 +1,7 @@
 //! Refs kept by git: on the origin for shared environments, in the private repository for the local one.
 
 use crate::git::Git;
-use crate::ids::Oid;
+use crate::ids::{Commit, Oid};
 use crate::refs::{Files, RefValue, Refs, Swap};
 use anyhow::{Context as _, Result};
 
@@ -135,6 +135,28 @@ impl GitRefs<'_> {
             (Ok(_), Ok(found)) => Ok(Swap::Lost(found)),
             (Ok(_), Err(error)) => Err(error.context(format!("read {name} back after moving it"))),
         }
+    }
+}
+
+impl GitRefs<'_> {
+    /// Asks whether a ref called `name` could be made to point to `commit`; nothing is moved.
+    ///
+    /// # Errors
+    /// When the place cannot be reached, or lets us only read.
+    pub fn try_push(&self, name: &str, commit: &Commit) -> Result<()> {
+        let Place::Remote(remote) = &self.place else {
+            return Ok(());
+        };
+        let refspec = format!("{commit}:{name}");
+        self.git.remote_git(&[
+            "push",
+            "--dry-run",
+            "--quiet",
+            "--no-verify",
+            remote,
+            &refspec,
+        ])?;
+        Ok(())
     }
 }
 

@@ -130,6 +130,22 @@ impl Journal {
         })
     }
 
+    /// Makes sure that an entry could be written, by writing what is there already.
+    ///
+    /// # Errors
+    /// When the file or its disk does not take it.
+    pub fn check_writable(&self) -> Result<()> {
+        let connection = self
+            .connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        connection
+            .execute_batch(&format!(
+                "BEGIN IMMEDIATE;PRAGMA user_version={SCHEMA_VERSION};COMMIT;"
+            ))
+            .context("write to the journal")
+    }
+
     /// From now on nothing is written that `redactor` would change.
     pub fn redact_with(&self, redactor: Arc<RwLock<Redactor>>) {
         *self.redactor.lock().unwrap_or_else(PoisonError::into_inner) = Some(redactor);

@@ -12,6 +12,7 @@ pub mod config;
 pub mod console;
 pub mod credentials;
 pub mod dispatch;
+pub mod doctor;
 pub mod environ;
 pub mod event;
 pub mod executor;

@@ -274,7 +274,15 @@ impl<'a> Netlify<'a> {
     /// # Errors
     /// When it cannot be read, or what answers is no site.
     pub fn site(&self) -> Result<Site, ApiError> {
-        self.api.get_json(&self.at(""))
+        Ok(self.site_page()?.value)
+    }
+
+    /// As [`Netlify::site`], with the answer's headers.
+    ///
+    /// # Errors
+    /// As for [`Netlify::site`].
+    pub fn site_page(&self) -> Result<Page<Site>, ApiError> {
+        self.api.get_page(&self.at(""))
     }
 
     /// The id of what is public now.

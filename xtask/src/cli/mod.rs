@@ -5,6 +5,7 @@ pub mod bench;
 pub mod ci;
 pub mod cloud;
 pub mod deploy;
+pub mod doctor;
 pub mod history;
 pub mod lock;
 pub mod migrate;
@@ -125,6 +126,8 @@ enum Command {
     Rollback(rollback::RollbackArgs),
     /// Show what is live, whether it is healthy, and any skew or drift
     Status(status::StatusArgs),
+    /// Look for what would stop a release
+    Doctor(doctor::DoctorArgs),
     /// List releases and runs, newest first
     History(history::HistoryArgs),
     /// Show one run: its plan, its steps, how it ended
@@ -162,6 +165,7 @@ impl Command {
             }
             Self::History(history::HistoryArgs { json: true, .. })
             | Self::Show(history::ShowArgs { json: true, .. })
+            | Self::Doctor(doctor::DoctorArgs { json: true, .. })
             | Self::Cloud(cloud::CloudArgs {
                 action: cloud::Action::Status { json: true },
             }) => Some(format!(
@@ -263,6 +267,7 @@ fn run(cli: &Cli, environ: &Environ, console: &Console) -> Result<u8, Failure> {
         Command::Migrate(args) => migrate::run(&app, args),
         Command::Rollback(args) => rollback::run(&app, args),
         Command::Status(args) => status::run(&app, args),
+        Command::Doctor(args) => doctor::run(&app, args),
         Command::History(args) => history::run(&app, args),
         Command::Show(args) => history::show(&app, args),
         Command::Report(args) => history::report(&app, args),
