@@ -22,8 +22,12 @@ fn main() -> Result<(), Box<dyn Error>> {
             .to_str()
             .ok_or("a migration's file name is not UTF-8")?;
         println!("cargo::rerun-if-changed=../migrations/{name}");
-        let text = path.to_str().ok_or("a migration's path is not UTF-8")?;
-        writeln!(source, "    ({name:?}, include_bytes!({text:?})),")?;
+        // No absolute path in the text: debug information carries its digest, and two folders must give the same program.
+        let below = format!("/../migrations/{name}");
+        writeln!(
+            source,
+            "    ({name:?}, include_bytes!(concat!(env!(\"CARGO_MANIFEST_DIR\"), {below:?}))),"
+        )?;
     }
     source.push_str("]\n");
     fs_err::write(

@@ -23,6 +23,8 @@ pub(super) enum Section {
     ListedSource,
     /// Every fuzz target for its share of a minute
     Fuzz,
+    /// Two builds of the backend, in two folders by two users, are the same bytes and know their commit
+    Reproducible,
     /// The first commands of README.md, in a clone of HEAD, as somebody who has just come
     FreshClone,
 }
@@ -95,6 +97,12 @@ impl Section {
                     "install a C++ compiler, which libFuzzer is built with",
                 )?;
                 ci.sh("fuzz/run 60")
+            }
+            Self::Reproducible => {
+                ci.needs_path(".ci/reproducible")?;
+                ci.needs_path(".git")?;
+                ci.needs_tool("curl", "install curl, which asks the built service for its commit")?;
+                ci.sh(".ci/reproducible backend")
             }
             Self::FreshClone => fresh_clone::run(ci),
         }
