@@ -125,3 +125,24 @@ fn a_bundle_has_curl_asked_and_runs_no_command() {
         "none could be run"
     );
 }
+
+#[test]
+fn a_network_that_is_away_is_no_evidence() {
+    let began_ms = live(PATHS)
+        .deploy(&Version::new(2), How::seed(1))
+        .state
+        .steps[&Step::BackendSmoke]
+        .started_ms;
+    let away = How {
+        // One long outage, from the first question on.
+        outages: std::iter::once(began_ms + 1..began_ms + 60_000).collect(),
+        ..failing(CURL)
+    };
+    let outcome = live(PATHS).deploy(&Version::new(2), away);
+    assert_eq!(outcome.code(), 7, "{}", outcome.reason());
+    assert!(
+        outcome
+            .reason()
+            .contains("the provider cannot be reached either")
+    );
+}

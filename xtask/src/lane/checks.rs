@@ -173,12 +173,16 @@ impl Workshop<'_> {
             })?;
         match (lost, end) {
             (Some(error), _) => Err(error),
-            (None, RunEnd::Cancelled) => Err(self.world.cancelled().map_or_else(
-                || LaneError::Failed(format!("{what} was cancelled")),
-                LaneError::Cancelled,
-            )),
+            (None, RunEnd::Cancelled) => Err(self.cancelled(what)),
             (None, end) => Ok(end),
         }
+    }
+
+    fn cancelled(&self, what: &str) -> LaneError {
+        self.world.cancelled().map_or_else(
+            || LaneError::Failed(format!("{what} was cancelled")),
+            LaneError::Cancelled,
+        )
     }
 
     /// Runs one command to its end, its lines as events.
@@ -212,8 +216,7 @@ impl Workshop<'_> {
                 "{what} ran longer than {} s and was stopped: {script} (hint: raise its `timeout_s` in deploy.toml)",
                 command.timeout.as_secs()
             ))),
-            // `attend` has made an error of it.
-            RunEnd::Cancelled => Ok(()),
+            RunEnd::Cancelled => Err(self.cancelled(what)),
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::config::Smoke;
 use crate::event::Step;
 use crate::job::{Job, LaneError, Preparation};
 use crate::lane::checks::{Workshop, in_workshop};
+use crate::lane::verify;
 use crate::world::{Command, RunEnd, RunEvent, World};
 use std::time::Duration;
 
@@ -157,14 +158,21 @@ fn ask(
                 return Ok(false);
             }
             _ if job.since(started) + PAUSE < budget => job.wait(PAUSE)?,
-            _ => {
-                return Err(LaneError::Failed(format!(
-                    "{what} failed: curl did not get an answer from {url} that contains '{text}' within {} s; last: {}",
-                    smoke.timeout_s,
-                    if said.is_empty() { "nothing" } else { &said }
-                )));
-            }
+            _ => return Err(gave_up(job, smoke, url, text, &said)),
         }
         job.progress(step, format!("{}: {said}", smoke.name));
     }
+}
+
+/// A network that is away says nothing about the half that was asked.
+fn gave_up(job: &Job<'_>, smoke: &Smoke, url: &str, text: &str, said: &str) -> LaneError {
+    let said = if said.is_empty() { "nothing" } else { said };
+    let text = format!(
+        "smoke test '{}' failed: curl did not get an answer from {url} that contains '{text}' within {} s; last: {said}",
+        smoke.name, smoke.timeout_s
+    );
+    if verify::is_offline(job) {
+        return LaneError::Unknown(format!("{text}; and the provider cannot be reached either"));
+    }
+    LaneError::Failed(text)
 }
