@@ -101,7 +101,10 @@ impl Section {
             Self::Reproducible => {
                 ci.needs_path(".ci/reproducible")?;
                 ci.needs_path(".git")?;
-                ci.needs_tool("curl", "install curl, which asks the built service for its commit")?;
+                ci.needs_tool(
+                    "curl",
+                    "install curl, which asks the built service for its commit",
+                )?;
                 ci.sh(".ci/reproducible backend")
             }
             Self::FreshClone => fresh_clone::run(ci),
