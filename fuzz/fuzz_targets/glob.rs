@@ -10,7 +10,7 @@ use libfuzzer_sys::fuzz_target;
     dead_code,
     reason = "the matcher is included whole, only a part of it is called"
 )]
-#[path = "../../xtask/src/changes/glob/mod.rs"]
+#[path = "../../xtask/changes/src/glob/mod.rs"]
 mod glob;
 
 // A pattern, a line end, a path.

@@ -11,11 +11,11 @@ use std::sync::{Mutex, Once};
 use std::time::Duration;
 use tandem::bundle::Manifest;
 use tandem::changes::LaneFilters;
-use tandem::changes::manifest::{Entry, Manifest as Tree};
+use tandem::changes::tree::{File, Files};
 use tandem::config::{Config, OnFrontendFailure, Policy, Publish, Target, UploadSource};
 use tandem::exit::Exit;
 use tandem::http::Api;
-use tandem::ids::{Commit, EnvironmentName, Lane, Oid};
+use tandem::ids::{Commit, EnvironmentName, Lane};
 use tandem::job::{Commands, Preparation};
 use tandem::journal::{Journal, Process};
 use tandem::lane::checks::Passed;
@@ -28,7 +28,7 @@ use tandem::run::{Ended, Options, Session, deploy};
 use tandem::sim::inputs::MemoryInputs;
 use tandem::sim::refs::RefFault;
 use tandem::sim::{EPOCH_MS, Happening, KILLED, Script, Sim, Universe};
-use tandem::source::SourceTree;
+use tandem::source::{SourceTree, manifest};
 use tandem::state::RunState;
 use tandem::world::{Cancelled, Signal};
 
@@ -139,32 +139,22 @@ impl Version {
     }
 
     fn tree(&self, config: &Config) -> SourceTree {
-        let entry = |content: String| Entry {
-            mode: "100644".to_owned(),
-            oid: Oid(content),
-        };
-        let mut backend: BTreeMap<Vec<u8>, Entry> = BTreeMap::from([(
-            b"backend/main.rs".to_vec(),
-            entry(format!("b{}", self.backend)),
-        )]);
-        for file in self.migrations() {
-            backend.insert(
-                format!("migrations/{}", file.name).into_bytes(),
-                entry(file.checksum()),
-            );
+        let migrations = self.migrations();
+        let mut backend = vec![("backend/main.rs".to_owned(), format!("b{}", self.backend))];
+        for file in &migrations {
+            backend.push((format!("migrations/{}", file.name), file.checksum()));
         }
-        let frontend = BTreeMap::from([(
-            b"frontend/index.html".to_vec(),
-            entry(format!("f{}", self.frontend)),
-        )]);
-        let manifest = |lane, files| {
-            (
-                lane,
-                Tree {
-                    config: config.lane_digest(lane),
-                    files,
-                },
-            )
+        let frontend = vec![(
+            "frontend/index.html".to_owned(),
+            format!("f{}", self.frontend),
+        )];
+        let manifest = |lane, files: Vec<(String, String)>| {
+            let files = files.iter().map(|(path, oid)| File {
+                mode: "100644",
+                oid,
+                path: path.as_bytes(),
+            });
+            (lane, manifest(config, lane, Files::of(files).unwrap()))
         };
         SourceTree {
             commit: Commit(self.id.clone()),
@@ -176,7 +166,7 @@ impl Version {
                 manifest(Lane::Backend, backend),
             ]
             .into(),
-            migrations: self.migrations(),
+            migrations,
             unselected: Vec::new(),
             remote_branches: None,
         }

@@ -89,7 +89,7 @@ fn a_record_that_moved_meanwhile_is_not_rolled_back_over() {
             Box::new(move |universe, _| {
                 use tandem::refs::Refs as _;
                 let found = universe.refs.read(&name).unwrap().unwrap();
-                let mut newer = Live::parse(&found).unwrap();
+                let mut newer = Live::parse(found.clone()).unwrap();
                 newer.record.by = "somebody else".to_owned();
                 let files = files(&newer.record, &newer.manifests).unwrap();
                 universe

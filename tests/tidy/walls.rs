@@ -66,15 +66,7 @@ fn is_test(path: &str) -> bool {
 /// Who must not know whom inside the library: the rooms, the modules, and why.
 const WALLS: [(&[&str], &[&str], &str); 5] = [
     (
-        &[
-            "plan",
-            "event",
-            "state",
-            "exit",
-            "sink",
-            "redact",
-            "changes/glob",
-        ],
+        &["plan", "event", "state", "exit", "sink", "redact"],
         &[
             "world",
             "http",
@@ -173,7 +165,7 @@ fn what_is_pure_touches_nothing() {
     ];
     let mut found = Vec::new();
     for (path, text) in rust_files().iter().filter(|(path, _)| !is_test(path)) {
-        if is_in(path, WALLS[0].0) {
+        if is_in(path, WALLS[0].0) || path.starts_with("xtask/changes/") {
             let code = text.split("#[cfg(test)]").next().unwrap_or_default();
             let touches = |line: &str| {
                 !line.trim_start().starts_with("//")
@@ -183,7 +175,7 @@ fn what_is_pure_touches_nothing() {
         }
     }
     nothing_found(
-        "plan, event, state, sink, redact and glob have no effects",
+        "plan, event, state, sink, redact and the package `changes` have no effects",
         &found,
     );
 }
@@ -216,11 +208,12 @@ fn only_few_know_the_cloud_and_the_real_world() {
 }
 
 /// Which of our packages each of them may depend on.
-const PACKAGES: [(&str, &[&str]); 4] = [
+const PACKAGES: [(&str, &[&str]); 5] = [
     ("backend/Cargo.toml", &["migrate"]),
     ("migrations/engine/Cargo.toml", &[]),
+    ("xtask/changes/Cargo.toml", &[]),
     ("xtask/cloud/Cargo.toml", &[]),
-    ("xtask/Cargo.toml", &["cloud", "migrate"]),
+    ("xtask/Cargo.toml", &["changes", "cloud", "migrate"]),
 ];
 
 #[test]
@@ -234,7 +227,7 @@ fn packages_depend_on_few_of_ours() {
             .map(|name| manifest.get(name).and_then(toml::Value::as_table));
         let names = tables.into_iter().flatten().flat_map(|table| table.keys());
         let ours = names.filter(|name| {
-            ["backend", "cloud", "migrate", "tandem"].contains(&name.as_str())
+            ["backend", "changes", "cloud", "migrate", "tandem"].contains(&name.as_str())
                 && !allowed.contains(&name.as_str())
         });
         found.extend(ours.map(|name| format!("{path} depends on {name}")));

@@ -203,6 +203,28 @@ pub struct LaneDecision {
     pub modified: Vec<String>,
     /// Paths that only the live release has.
     pub deleted: Vec<String>,
+    /// Those of `modified` that became something else: a file that is a link now, or the like.
+    #[serde(default)]
+    pub type_changed: Vec<String>,
+    /// The rule that the first difference meets.
+    #[serde(default)]
+    pub rule: Option<String>,
+}
+
+impl LaneDecision {
+    /// A lane that does not run, and of whose files nothing is said.
+    pub fn without_files(lane: Lane) -> Self {
+        Self {
+            lane,
+            run: false,
+            reason: String::new(),
+            added: Vec::new(),
+            modified: Vec::new(),
+            deleted: Vec::new(),
+            type_changed: Vec::new(),
+            rule: None,
+        }
+    }
 }
 
 /// What happened.

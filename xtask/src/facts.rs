@@ -64,13 +64,15 @@ pub fn observe(session: &Session<'_>) -> Result<Observed, LaneError> {
     .into_iter()
     .filter_map(|(lane, id)| Some((lane, id?)))
     .collect();
+    let changes = changes(session, live.as_ref());
     let facts = Facts {
         environment: session.target.name.clone(),
         commit: session.source.commit.clone(),
         subject: session.source.subject.clone(),
         dirty: session.source.dirty.clone(),
         manifests: session.source.manifests.clone(),
-        changes: changes(session, live.as_ref()),
+        rules: rules(session, &changes),
+        changes,
         live,
         deployed,
         pending,
@@ -197,7 +199,7 @@ fn read_live(session: &Session<'_>) -> Result<Option<Live>, LaneError> {
     let value = session.world.refs().read(&name).map_err(|error| {
         LaneError::Refused(format!("what is live could not be read: {error:#}"))
     })?;
-    match value.as_ref().map(Live::parse) {
+    match value.map(Live::parse) {
         None => Ok(None),
         Some(Ok(live)) => Ok(Some(live)),
         Some(Err(error)) => Err(LaneError::Refused(format!(
@@ -225,6 +227,15 @@ fn changes(session: &Session<'_>, live: Option<&Live>) -> BTreeMap<Lane, Vec<Cha
             Some((lane, changes))
         })
         .collect()
+}
+
+/// For each lane the rule that its first difference meets.
+fn rules(session: &Session<'_>, changes: &BTreeMap<Lane, Vec<Change>>) -> BTreeMap<Lane, String> {
+    let rule = |(lane, changes): (&Lane, &Vec<Change>)| {
+        let explanation = session.filters.explain(*lane, changes.first()?)?;
+        Some((*lane, explanation.rule?))
+    };
+    changes.iter().filter_map(rule).collect()
 }
 
 /// The schema and the commit of what runs now, as far as it tells.
@@ -284,15 +295,9 @@ fn pending(
 pub fn migration_names(config: &Config, backend: Option<&Manifest>) -> BTreeSet<String> {
     let folder = config.backend.migrations.as_deref().unwrap_or_default();
     let prefix = format!("{}/", folder.trim_end_matches('/'));
-    let paths = backend
-        .into_iter()
-        .flat_map(|manifest| manifest.files.keys());
+    let paths = backend.into_iter().flat_map(Manifest::paths);
     paths
-        .filter_map(|path| {
-            String::from_utf8_lossy(path)
-                .strip_prefix(&prefix)
-                .map(str::to_owned)
-        })
+        .filter_map(|path| path.strip_prefix(&prefix).map(str::to_owned))
         .filter(|name| is_migration(name))
         .collect()
 }

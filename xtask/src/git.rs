@@ -3,7 +3,8 @@
 //! Objects that Tandem makes (snapshots of a dirty tree, live records, leases) go to `<state>/repo.git`, which borrows the user's
 //! objects as alternates. The user's repository is only ever read. Without a repository the private one stands alone.
 
-use crate::ids::{Commit, Oid};
+use crate::changes::tree::Files;
+use crate::ids::Commit;
 use anyhow::{Context as _, Result, bail};
 use std::path::{Path, PathBuf};
 use xshell::{Cmd, Shell, cmd};
@@ -39,17 +40,6 @@ const REPOSITORY_VARIABLES: [&str; 14] = [
 
 /// The file for credentials never becomes part of a snapshot, whatever the project's .gitignore says.
 const NO_CREDENTIALS: &str = ":(top,exclude,glob)**/.env.deploy";
-
-/// One file of a tree.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TreeEntry {
-    /// `100644`, `100755`, `120000` (symbolic link) or `160000` (submodule).
-    pub mode: String,
-    /// The blob, or the submodule's commit.
-    pub oid: Oid,
-    /// Path from the root, as bytes: git allows anything but NUL.
-    pub path: Vec<u8>,
-}
 
 /// What would be released: a commit, or a snapshot of the working tree as one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -380,14 +370,42 @@ impl Git {
     ///
     /// # Errors
     /// When git fails or prints what it never should.
-    pub fn tree(&self, commit: &Commit) -> Result<Vec<TreeEntry>> {
+    pub fn tree(&self, commit: &Commit) -> Result<Files> {
         let listing = self
             .private_git(
                 &["ls-tree", "-r", "-z", "--full-tree", commit.as_str()],
                 b"",
             )
             .with_context(|| format!("list the files of commit {commit}"))?;
-        parse_tree(&listing)
+        Files::parse(listing).context("read what git ls-tree printed")
+    }
+
+    /// The contents of these blobs, read by one process.
+    ///
+    /// # Errors
+    /// When git fails or has not got one of them.
+    pub fn blobs(&self, oids: &[&str]) -> Result<Vec<Vec<u8>>> {
+        if oids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let asked = oids.join("\n") + "\n";
+        let answer = self.private_git(&["cat-file", "--batch"], asked.as_bytes())?;
+        let mut rest = answer.as_slice();
+        let mut contents = Vec::new();
+        for oid in oids {
+            let end = rest.iter().position(|byte| *byte == b'\n');
+            let (head, after) = rest.split_at(end.context("git cat-file stopped early")?);
+            let size = String::from_utf8_lossy(head)
+                .strip_prefix(&format!("{oid} blob "))
+                .and_then(|size| size.parse::<usize>().ok());
+            let size = size.with_context(|| {
+                format!("git cat-file answered '{}'", String::from_utf8_lossy(head))
+            })?;
+            let content = after.get(1..=size).context("git cat-file stopped early")?;
+            contents.push(content.to_vec());
+            rest = after.get(size + 2..).unwrap_or_default();
+        }
+        Ok(contents)
     }
 
     /// The content of one file of a commit, `None` when it has no such file.
@@ -467,31 +485,6 @@ fn write_whole(path: &Path, text: &str) -> Result<()> {
     Ok(())
 }
 
-/// Parses `git ls-tree -r -z`.
-fn parse_tree(listing: &[u8]) -> Result<Vec<TreeEntry>> {
-    listing
-        .split(|byte| *byte == 0)
-        .filter(|entry| !entry.is_empty())
-        .map(|entry| {
-            let tab = entry
-                .iter()
-                .position(|byte| *byte == b'\t')
-                .context("git ls-tree printed an entry without a path")?;
-            let (head, path) = entry.split_at(tab);
-            let mut words = std::str::from_utf8(head)?.split(' ');
-            let (Some(mode), Some(_kind), Some(oid)) = (words.next(), words.next(), words.next())
-            else {
-                bail!("git ls-tree printed '{}'", String::from_utf8_lossy(entry));
-            };
-            Ok(TreeEntry {
-                mode: mode.to_owned(),
-                oid: Oid::from(oid),
-                path: path.get(1..).unwrap_or_default().to_vec(),
-            })
-        })
-        .collect()
-}
-
 fn run(command: xshell::Cmd<'_>, stdin: &[u8]) -> Result<Vec<u8>> {
     let shown = command.to_string();
     let output = command
@@ -509,20 +502,4 @@ fn run(command: xshell::Cmd<'_>, stdin: &[u8]) -> Result<Vec<u8>> {
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).trim().to_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_listing_with_odd_names_is_read() {
-        let listing = b"100644 blob 1111111111111111111111111111111111111111\ta b\nc\x00120000 blob 2222222222222222222222222222222222222222\t\xff\x00";
-        let entries = parse_tree(listing).unwrap();
-        assert_eq!(entries.len(), 2);
-        assert_eq!(entries[0].path, b"a b\nc");
-        assert_eq!(entries[1].mode, "120000");
-        assert_eq!(entries[1].path, b"\xff");
-        assert!(parse_tree(b"nonsense\0").is_err());
-    }
 }

@@ -70,28 +70,37 @@ pub fn lease_ref(environment: &EnvironmentName) -> String {
     format!("refs/tandem/{environment}/lease")
 }
 
+impl LiveRecord {
+    /// Reads the record alone.
+    ///
+    /// # Errors
+    /// When it is not one that this program understands.
+    pub fn parse(value: &RefValue) -> Result<Self> {
+        let text = value
+            .files
+            .get(RECORD_FILE)
+            .with_context(|| format!("the live record {} has no {RECORD_FILE}", value.oid))?;
+        serde_json::from_slice(text).with_context(|| format!("read the live record {}", value.oid))
+    }
+}
+
 impl Live {
     /// Reads what the ref holds.
     ///
     /// # Errors
     /// When it is not a record that this program understands.
-    pub fn parse(value: &RefValue) -> Result<Self> {
-        let record = value
-            .files
-            .get(RECORD_FILE)
-            .with_context(|| format!("the live record {} has no {RECORD_FILE}", value.oid))?;
-        let record: LiveRecord = serde_json::from_slice(record)
-            .with_context(|| format!("read the live record {}", value.oid))?;
+    pub fn parse(mut value: RefValue) -> Result<Self> {
+        let record = LiveRecord::parse(&value)?;
         let manifests = Lane::ALL
             .into_iter()
             .filter_map(|lane| {
                 // A manifest that cannot be read is as good as none: the lane runs.
-                let manifest = Manifest::decode(value.files.get(&manifest_file(lane))?).ok()?;
+                let manifest = Manifest::decode(value.files.remove(&manifest_file(lane))?).ok()?;
                 Some((lane, manifest))
             })
             .collect();
         Ok(Self {
-            oid: value.oid.clone(),
+            oid: value.oid,
             record,
             manifests,
         })

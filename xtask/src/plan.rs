@@ -5,6 +5,7 @@ use crate::event::{LaneDecision, Step};
 use crate::ids::{Commit, DeployId, EnvironmentName, Lane, ReleaseId};
 use crate::live::Live;
 use serde::Serialize;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// Everything that planning needs to know; read once, by [`crate::snapshot`].
@@ -22,6 +23,8 @@ pub struct Facts {
     pub manifests: BTreeMap<Lane, Manifest>,
     /// For each lane with a live manifest, the differences that its filter selects.
     pub changes: BTreeMap<Lane, Vec<Change>>,
+    /// For each lane with differences, the rule that the first one meets.
+    pub rules: BTreeMap<Lane, String>,
     /// What the live record says.
     pub live: Option<Live>,
     /// What the providers say is live.
@@ -155,13 +158,7 @@ fn decide(facts: &Facts, asked: &Asked, lane: Lane) -> LaneDecision {
         facts
             .manifests
             .get(&lane)
-            .map(|manifest| {
-                manifest
-                    .files
-                    .keys()
-                    .map(|path| String::from_utf8_lossy(path).into_owned())
-                    .collect()
-            })
+            .map(|manifest| manifest.paths().map(Cow::into_owned).collect())
             .unwrap_or_default()
     };
     LaneDecision {
@@ -171,6 +168,8 @@ fn decide(facts: &Facts, asked: &Asked, lane: Lane) -> LaneDecision {
         added,
         modified: with(&[Status::Modified, Status::TypeChanged]),
         deleted: with(&[Status::Deleted]),
+        type_changed: with(&[Status::TypeChanged]),
+        rule: facts.rules.get(&lane).filter(|_| run).cloned(),
     }
 }
 
@@ -225,10 +224,14 @@ fn reason(facts: &Facts, asked: &Asked, lane: Lane, changes: &[Change]) -> (bool
             "what the live release consists of is not known".to_owned(),
         );
     };
-    if old.config != new.config {
+    let settings = new.settings_changed_from(old);
+    if !settings.is_empty() {
         return (
             true,
-            "its configuration in deploy.toml differs from the live release".to_owned(),
+            format!(
+                "its configuration in deploy.toml differs from the live release: {}",
+                settings.join(", ")
+            ),
         );
     }
     if let Some(first) = changes.first() {

@@ -175,7 +175,7 @@ fn read_log(session: &Session<'_>) -> Result<Vec<Live>, String> {
         .log(&live::live_ref(&session.target.name), LOG_MAX)
         .map_err(|error| format!("{error:#}"))?;
     values
-        .iter()
+        .into_iter()
         .map(|value| Live::parse(value).map_err(|error| format!("{error:#}")))
         .collect()
 }
@@ -278,12 +278,9 @@ fn plan_of(session: &Session<'_>, course: &Course<'_>) -> Plan {
             "the same in both releases, or not asked for".to_owned()
         };
         LaneDecision {
-            lane,
             run,
             reason,
-            added: Vec::new(),
-            modified: Vec::new(),
-            deleted: Vec::new(),
+            ..LaneDecision::without_files(lane)
         }
     });
     let mut steps = Vec::new();

@@ -2,9 +2,10 @@
 
 use crate::changes::LaneFilters;
 use crate::changes::manifest::Manifest;
+use crate::changes::tree::Files;
 use crate::config::Config;
 use crate::credentials::ENV_FILE;
-use crate::git::{Git, Source, TreeEntry};
+use crate::git::{Git, Source};
 use crate::ids::{Commit, Lane};
 use anyhow::{Context as _, Result, bail};
 use migrate::MigrationFile;
@@ -43,30 +44,22 @@ pub fn read(
 ) -> Result<SourceTree> {
     let tree = git.tree(&source.commit)?;
     if let Some(tracked) = tree.iter().find(|entry| {
-        entry.path == ENV_FILE.as_bytes() || entry.path.ends_with(format!("/{ENV_FILE}").as_bytes())
+        let name = entry.path.rsplit(|byte| *byte == b'/').next();
+        name == Some(ENV_FILE.as_bytes())
     }) {
         bail!(
             "git tracks {}, which is for credentials (hint: `git rm --cached` it, add it to .gitignore, and replace every credential that it held)",
-            String::from_utf8_lossy(&tracked.path)
+            String::from_utf8_lossy(tracked.path)
         );
     }
+    let assigned = filters.assign(&tree);
     let manifests = Lane::ALL
         .into_iter()
-        .map(|lane| {
-            (
-                lane,
-                Manifest::select(&config.lane_digest(lane), &tree, |path| {
-                    filters.selects(lane, path)
-                }),
-            )
-        })
+        .zip(assigned.parts)
+        .map(|(lane, files)| (lane, manifest(config, lane, files)))
         .collect();
-    let unselected = tree
-        .iter()
-        .map(|entry| String::from_utf8_lossy(&entry.path).into_owned())
-        .filter(|path| !filters.is_claimed(path))
-        .collect();
-    let migrations = migrations(git, config, &source.commit, &tree)?;
+    let unselected = assigned.unclaimed;
+    let migrations = migrations(git, config, &tree)?;
     let Source {
         commit,
         subject,
@@ -85,32 +78,45 @@ pub fn read(
     })
 }
 
+/// What a lane consists of.
+pub fn manifest(config: &Config, lane: Lane, files: Files) -> Manifest {
+    let mut manifest = Manifest {
+        variables: config.lane_variables(lane),
+        files,
+        ..Manifest::default()
+    };
+    for (name, value) in config.lane_settings(lane) {
+        manifest.set(&name, &value);
+    }
+    manifest
+}
+
 /// Whether a path below the migrations folder is one: only the folder's own files are, what lies deeper is the engine's source and tests.
 pub fn is_migration(name: &str) -> bool {
     !name.contains('/') && name.ends_with(".sql") && !name.ends_with(".down.sql")
 }
 
 /// The `*.sql` files of the migrations folder, as the commit has them.
-fn migrations(
-    git: &Git,
-    config: &Config,
-    commit: &Commit,
-    tree: &[TreeEntry],
-) -> Result<Vec<MigrationFile>> {
+fn migrations(git: &Git, config: &Config, tree: &Files) -> Result<Vec<MigrationFile>> {
     let Some(folder) = &config.backend.migrations else {
         return Ok(Vec::new());
     };
     let prefix = format!("{}/", folder.trim_end_matches('/'));
-    let mut files = Vec::new();
-    for entry in tree.iter().filter(|entry| entry.mode.starts_with("100")) {
-        let path = String::from_utf8_lossy(&entry.path);
-        let Some(name) = path.strip_prefix(&prefix).filter(|name| is_migration(name)) else {
-            continue;
-        };
-        let text = git
-            .file(commit, &path)?
-            .with_context(|| format!("{path} is in the listing of {commit} and cannot be read"))?;
-        files.push(MigrationFile::new(name, text));
+    let mut found = Vec::new();
+    for file in tree
+        .iter()
+        .filter(|file| file.path.starts_with(prefix.as_bytes()))
+    {
+        let path = String::from_utf8_lossy(file.path);
+        let name = path.strip_prefix(&prefix).filter(|name| is_migration(name));
+        if let Some(name) = name.filter(|_| file.mode.starts_with("100")) {
+            found.push((name.to_owned(), file.oid));
+        }
     }
-    Ok(files)
+    let oids: Vec<&str> = found.iter().map(|(_, oid)| *oid).collect();
+    let texts = git.blobs(&oids).context("read the migrations")?;
+    let files = found.into_iter().zip(texts);
+    Ok(files
+        .map(|((name, _), text)| MigrationFile::new(name, text))
+        .collect())
 }

@@ -235,8 +235,8 @@ fn sha256(content: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::changes::manifest::{Entry, Manifest as Tree};
-    use crate::ids::Oid;
+    use crate::changes::manifest::Manifest as Tree;
+    use crate::changes::tree::{File, Files};
     use insta::assert_snapshot;
     use std::path::Path;
 
@@ -248,15 +248,13 @@ mod tests {
 
     fn source(digit: char) -> SourceTree {
         let tree = |path: &str| Tree {
-            config: "1".to_owned(),
-            files: [(
-                path.as_bytes().to_vec(),
-                Entry {
-                    mode: "100644".to_owned(),
-                    oid: Oid(digit.to_string()),
-                },
-            )]
-            .into(),
+            files: Files::of([File {
+                mode: "100644",
+                oid: &digit.to_string(),
+                path: path.as_bytes(),
+            }])
+            .unwrap(),
+            ..Tree::default()
         };
         SourceTree {
             commit: Commit(digit.to_string().repeat(40)),

@@ -5,7 +5,7 @@ use super::app::{App, Failure};
 use crate::event::{Event, EventKind, Step, StepEnd};
 use crate::exit::Exit;
 use crate::ids::RunId;
-use crate::live::{self, Live, LiveRecord};
+use crate::live::{self, LiveRecord};
 use crate::refs::Refs as _;
 use crate::sink;
 use crate::state::RunState;
@@ -63,7 +63,7 @@ pub fn run(app: &App<'_>, args: &HistoryArgs) -> Result<u8, Failure> {
     let releases: Vec<LiveRecord> = refs
         .log(&live::live_ref(&name), args.limit)?
         .iter()
-        .map(|value| Live::parse(value).map(|live| live.record))
+        .map(LiveRecord::parse)
         .collect::<anyhow::Result<_>>()?;
     let runs = app.journal(&project)?.runs(&name, args.limit)?;
     if args.json {

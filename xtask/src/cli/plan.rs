@@ -3,6 +3,8 @@
 use super::Where;
 use super::app::{App, Failure};
 use super::deploy::{read_source, with_session};
+use crate::changes::manifest::{Change, Status};
+use crate::changes::{Explanation, import};
 use crate::exit::Exit;
 use crate::facts::{self, Observed};
 use crate::ids::Lane;
@@ -10,7 +12,9 @@ use crate::plan::{Asked, Plan, plan};
 use crate::real::CancelFlag;
 use crate::run::Session;
 use crate::sink;
+use crate::sink::text::Why;
 use clap::Args;
+use std::path::{Path, PathBuf};
 
 /// Files shown per kind of change, unless `--json` shows all.
 const FILES_SHOWN: usize = 5;
@@ -35,6 +39,12 @@ pub struct PlanArgs {
     /// Fail when a tracked file belongs to no lane and is not ignored
     #[arg(long)]
     pub strict: bool,
+    /// Print checks and builds as a job matrix for GitHub Actions, in one line
+    #[arg(long, conflicts_with = "json")]
+    pub github_matrix: bool,
+    /// Print the paths-filter block of an existing workflow as `paths` for deploy.toml, and nothing else
+    #[arg(long, value_name = "FILE", exclusive = true)]
+    pub import_workflow: Option<PathBuf>,
 }
 
 /// Explain why a lane would run or not, file by file.
@@ -52,11 +62,14 @@ pub struct WhyArgs {
 /// # Errors
 /// When what is live cannot be read.
 pub fn run(app: &App<'_>, args: &PlanArgs) -> Result<u8, Failure> {
+    if let Some(workflow) = &args.import_workflow {
+        return import_workflow(app, workflow);
+    }
     let asked = Asked {
         only: args.only.clone(),
         force: args.force,
     };
-    observed(app, args.place, |app, _, observed| {
+    observed(app, args.place, |app, session, observed| {
         let planned = plan(&observed.facts, &asked);
         let unselected = observed.facts.unselected.len();
         if args.strict && unselected > 0 {
@@ -65,13 +78,48 @@ pub fn run(app: &App<'_>, args: &PlanArgs) -> Result<u8, Failure> {
                 observed.facts.unselected.first().map_or("", String::as_str)
             )));
         }
-        print(app, &planned, observed, args.json);
+        if args.github_matrix {
+            let matrix = sink::json::github_matrix(&planned, session.config);
+            app.console.out(&matrix);
+        } else {
+            print(app, &planned, observed, args.json);
+        }
         Ok(if args.exit_code && !planned.is_empty() {
             Exit::Pending.code()
         } else {
             Exit::Done.code()
         })
     })
+}
+
+/// Prints a workflow's filters as deploy.toml has them. It needs no project: it is what somebody does who has none yet.
+fn import_workflow(app: &App<'_>, workflow: &Path) -> Result<u8, Failure> {
+    let shown = workflow.display().to_string();
+    let workflow = app.environ.cwd.join(workflow);
+    let read = |path: &Path| {
+        fs_err::read_to_string(path).map_err(|error| Failure::usage(error.to_string()))
+    };
+    let wrong = |file: &str| {
+        let file = file.to_owned();
+        move |error: import::ImportError| Failure::usage(error.in_file(&file))
+    };
+    let found = import::find(&read(&workflow)?).map_err(wrong(&shown))?;
+    let filters = match &found.filters {
+        import::Place::Here(text, line) => import::read(text, *line).map_err(wrong(&shown))?,
+        import::Place::File(name) => {
+            // The action reads it from the repository's root, which is somewhere above the workflow.
+            let above = workflow.ancestors().map(|folder| folder.join(name));
+            let path = above.into_iter().find(|path| path.is_file()).ok_or_else(|| {
+                Failure::usage(format!(
+                    "{shown} takes its filters from {name}, which is in no folder above it (hint: run this in a checkout of the whole repository)"
+                ))
+            })?;
+            import::read(&read(&path)?, 1).map_err(wrong(name))?
+        }
+    };
+    app.console
+        .out(&import::to_toml(&filters, found.quantifier, &shown));
+    Ok(Exit::Done.code())
 }
 
 /// Shows a plan inside an open session: `deploy --dry-run`.
@@ -137,59 +185,47 @@ pub fn why(app: &App<'_>, args: &WhyArgs) -> Result<u8, Failure> {
     })
 }
 
+/// Every difference of the lane's files with the rules that met or nearly met it, and the first files of no lane likewise.
 fn explain(session: &Session<'_>, observed: &Observed, lane: Lane) -> String {
-    use std::fmt::Write as _;
-    let planned = plan(&observed.facts, &Asked::default());
-    let mut text = String::new();
-    for decision in planned
-        .lanes
+    let facts = &observed.facts;
+    let planned = plan(facts, &Asked::default());
+    let old = facts
+        .live
+        .as_ref()
+        .and_then(|live| live.manifests.get(&lane));
+    let new = facts.manifests.get(&lane);
+    let differences = match (old, new) {
+        (Some(old), Some(new)) => new.changes_from(old),
+        _ => Vec::new(),
+    };
+    let changes: Vec<(Change, Explanation)> = differences
+        .into_iter()
+        .filter_map(|change| {
+            let explanation = session.filters.explain(lane, &change)?;
+            Some((change, explanation))
+        })
+        .collect();
+    let unselected: Vec<(String, Explanation)> = facts
+        .unselected
         .iter()
-        .filter(|decision| decision.lane == lane)
-    {
-        let _infallible = writeln!(
-            text,
-            "{lane} {}: {}",
-            if decision.run { "runs" } else { "does not run" },
-            decision.reason
-        );
-    }
-    let files = observed
-        .facts
-        .manifests
-        .get(&lane)
-        .map_or(0, |manifest| manifest.files.len());
-    let _infallible = writeln!(text, "\nIts filter selects {files} files.");
-    let changes = observed
-        .facts
-        .changes
-        .get(&lane)
-        .map(Vec::as_slice)
-        .unwrap_or_default();
-    for change in changes {
-        let rule = session
-            .filters
-            .rule(lane, change)
-            .unwrap_or_else(|| "no rule".to_owned());
-        let _infallible = writeln!(
-            text,
-            "  {:<12} {}   (rule {rule})",
-            change.status.word(),
-            change.path
-        );
-    }
-    if changes.is_empty() && observed.facts.live.is_some() {
-        let _infallible = writeln!(text, "No selected file differs from what is live.");
-    }
-    let near: Vec<&String> = observed.facts.unselected.iter().take(FILES_SHOWN).collect();
-    if !near.is_empty() {
-        let _infallible = writeln!(
-            text,
-            "\nFiles that belong to no lane and are not ignored ({} in all):",
-            observed.facts.unselected.len()
-        );
-        for path in near {
-            let _infallible = writeln!(text, "  {path}");
-        }
-    }
-    text
+        .take(FILES_SHOWN)
+        .filter_map(|path| {
+            let change = Change {
+                path: path.clone(),
+                status: Status::Modified,
+            };
+            Some((path.clone(), session.filters.explain(lane, &change)?))
+        })
+        .collect();
+    let decision = planned.lanes.iter().find(|decision| decision.lane == lane);
+    decision.map_or_else(String::new, |decision| {
+        sink::text::why(&Why {
+            decision,
+            files: new.map_or(0, |manifest| manifest.files.len()),
+            compared: old.is_some(),
+            changes: &changes,
+            unselected: &unselected,
+            unselected_count: facts.unselected.len(),
+        })
+    })
 }

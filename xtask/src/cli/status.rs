@@ -235,7 +235,6 @@ fn look(session: &Session<'_>) -> Result<Report, Failure> {
         .world
         .refs()
         .read(&live::live_ref(&session.target.name))?
-        .as_ref()
         .map(Live::parse)
         .transpose()?;
     let recorded = |lane: Lane| live.as_ref().and_then(|live| live.record.lanes.get(&lane));

@@ -14,6 +14,10 @@ pub struct Frontend {
     pub paths: Vec<Rule>,
     /// How many of the patterns a file must match. Default: `some`.
     pub quantifier: Quantifier,
+    /// Patterns of files that pin the tools it is built with; the lane also runs for these. Default: the usual names, when there is a build command.
+    pub toolchain: Option<Vec<String>>,
+    /// Names of variables that its build reads; the lane runs when one is added or taken away. Default: none.
+    pub variables: Vec<String>,
     /// Required. The folder that is published, relative to the repository's root.
     pub publish: String,
     /// The command that fills the publish folder, run by `sh -c`. Default: none, the folder is published as it is.
@@ -35,6 +39,8 @@ impl Default for Frontend {
         Self {
             paths: Vec::new(),
             quantifier: Quantifier::default(),
+            toolchain: None,
+            variables: Vec::new(),
             publish: String::new(),
             build: None,
             build_timeout_s: 900,
@@ -54,6 +60,10 @@ pub struct Backend {
     pub paths: Vec<Rule>,
     /// How many of the patterns a file must match. Default: `some`.
     pub quantifier: Quantifier,
+    /// Patterns of files that pin the tools it is built with; the lane also runs for these. Default: the usual names.
+    pub toolchain: Option<Vec<String>>,
+    /// Names of variables that it needs and whose values only the provider holds; the lane runs when one is added or taken away. Default: none.
+    pub variables: Vec<String>,
     /// Required. The provider's build command.
     pub build: String,
     /// Required. The provider's start command.
@@ -89,6 +99,8 @@ impl Default for Backend {
         Self {
             paths: Vec::new(),
             quantifier: Quantifier::default(),
+            toolchain: None,
+            variables: Vec::new(),
             build: String::new(),
             start: String::new(),
             health: "/api/health".to_owned(),

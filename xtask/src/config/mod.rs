@@ -6,11 +6,11 @@
 mod address;
 mod at;
 mod check;
-mod digest;
 mod lanes;
 mod parse;
 mod problem;
 mod rule;
+mod settings;
 mod smoke;
 mod source;
 mod suggest;

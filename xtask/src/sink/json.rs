@@ -2,6 +2,7 @@
 //! added, none is renamed.
 
 use super::clean;
+use crate::config::Config;
 use crate::console::Console;
 use crate::dispatch::Sink;
 use crate::event::{Event, LaneDecision, LaneState, Step};
@@ -11,6 +12,7 @@ use crate::plan::{Facts, Pending, Plan};
 use crate::run::Ended;
 use crate::state::{LaneStatus, RunState};
 use serde::Serialize;
+use serde_json::json;
 
 /// Every event as one JSON document per line on standard error.
 pub fn ndjson(console: Console) -> Box<dyn Sink> {
@@ -184,6 +186,30 @@ pub fn plan(plan: &Plan, facts: &Facts) -> String {
     })
 }
 
+/// The work before a release as a job matrix for GitHub Actions: the checks and the frontend's build. The line can be appended to
+/// `$GITHUB_OUTPUT`; with nothing to do there is no job in it, and whoever uses it must not start a matrix then.
+pub fn github_matrix(plan: &Plan, config: &Config) -> String {
+    let minutes = |seconds: u64| seconds.div_ceil(60).max(1);
+    let mut jobs = Vec::new();
+    if !plan.is_empty() {
+        jobs.extend(config.checks.iter().map(|check| {
+            json!({ "kind": "check", "name": check.name, "run": check.run, "timeout_minutes": minutes(check.timeout_s) })
+        }));
+    }
+    if let Some(build) = config
+        .frontend
+        .build
+        .as_ref()
+        .filter(|_| plan.runs(Lane::Frontend))
+    {
+        jobs.push(json!({
+            "kind": "prepare", "name": "frontend", "run": build, "timeout_minutes": minutes(config.frontend.build_timeout_s),
+            "artifact": config.frontend.publish,
+        }));
+    }
+    defuse(&json!({ "include": jobs }).to_string())
+}
+
 fn document(value: &impl Serialize) -> String {
     let text = serde_json::to_string_pretty(value);
     defuse(&text.unwrap_or_else(|error| {
@@ -308,7 +334,9 @@ mod tests {
               ],
               "deleted": [
                 "frontend/js/old.js"
-              ]
+              ],
+              "type_changed": [],
+              "rule": "frontend/**"
             },
             {
               "lane": "backend",
@@ -316,7 +344,9 @@ mod tests {
               "reason": "its 12 files are those of the live release 20261120T090000Z-0f0f0f0-0001",
               "added": [],
               "modified": [],
-              "deleted": []
+              "deleted": [],
+              "type_changed": [],
+              "rule": null
             }
           ],
           "migrations": [

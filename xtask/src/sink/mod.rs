@@ -19,6 +19,7 @@ mod outcome;
 mod screen;
 mod text_deploy;
 mod text_plan;
+mod text_why;
 mod timeline;
 pub(crate) mod words;
 

@@ -306,7 +306,6 @@ pub(crate) struct Told {
 
 pub(crate) fn decisions(frontend: bool, backend: bool) -> Vec<LaneDecision> {
     let decide = |lane, run, files: [&str; 3]| LaneDecision {
-        lane,
         run,
         reason: if run {
             format!("{} modified and 1 more", files[1])
@@ -328,6 +327,8 @@ pub(crate) fn decisions(frontend: bool, backend: bool) -> Vec<LaneDecision> {
         } else {
             Vec::new()
         },
+        rule: run.then(|| format!("{lane}/**")),
+        ..LaneDecision::without_files(lane)
     };
     vec![
         decide(
@@ -529,6 +530,7 @@ pub(crate) fn facts(dirty: &[&str], unselected: &[&str]) -> Facts {
         dirty: owned(dirty),
         manifests: BTreeMap::new(),
         changes: BTreeMap::new(),
+        rules: BTreeMap::new(),
         live: None,
         deployed: BTreeMap::new(),
         pending: Vec::new(),

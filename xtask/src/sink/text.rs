@@ -2,3 +2,4 @@
 
 pub use super::text_deploy::deploy;
 pub use super::text_plan::plan;
+pub use super::text_why::{Why, why};

@@ -63,10 +63,17 @@ fn lane(text: &mut String, decision: &LaneDecision, max_files: usize) {
         paint(role, verdict),
         clean::line(&decision.reason)
     );
+    let modified: Vec<String> = decision
+        .modified
+        .iter()
+        .filter(|path| !decision.type_changed.contains(path))
+        .cloned()
+        .collect();
     let groups = [
         (&decision.added, '+', "added"),
-        (&decision.modified, '~', "modified"),
+        (&modified, '~', "modified"),
         (&decision.deleted, '-', "deleted"),
+        (&decision.type_changed, '!', "type-changed"),
     ];
     let total: usize = groups.iter().map(|(paths, ..)| paths.len()).sum();
     if total == 0 {
@@ -77,7 +84,9 @@ fn lane(text: &mut String, decision: &LaneDecision, max_files: usize) {
         .filter(|(paths, ..)| !paths.is_empty())
         .map(|(paths, _, word)| format!("{} {word}", paths.len()))
         .collect();
-    let _infallible = writeln!(text, "          {}", counts.join(", "));
+    let rule = decision.rule.as_deref().map(clean::line);
+    let rule = rule.map_or_else(String::new, |rule| format!("; the first by rule {rule}"));
+    let _infallible = writeln!(text, "          {}{rule}", counts.join(", "));
     let all = groups
         .iter()
         .flat_map(|(paths, sign, _)| paths.iter().map(move |path| (sign, path)));
@@ -192,13 +201,13 @@ mod tests {
           live now: release 20261120T090000Z-0f0f0f0-0001
 
         frontend  runs: frontend/js/main.js modified and 1 more
-                  1 added, 1 modified, 1 deleted
+                  1 added, 1 modified, 1 deleted; the first by rule frontend/**
                   + frontend/js/chart.js
                   ~ frontend/js/main.js
                   … 1 more; `why frontend` lists all
 
         backend   runs: backend/src/main.rs modified and 1 more
-                  1 added, 1 modified
+                  1 added, 1 modified; the first by rule backend/**
                   + migrations/0003_add_region.sql
                   ~ backend/src/main.rs
 
@@ -222,7 +231,7 @@ mod tests {
           live now: nothing is recorded
 
         frontend  runs: frontend/js/main.js modified and 1 more
-                  1 added, 1 modified, 1 deleted
+                  1 added, 1 modified, 1 deleted; the first by rule frontend/**
                   + frontend/js/chart.js
                   ~ frontend/js/main.js
                   - frontend/js/old.js

@@ -3,12 +3,13 @@
 
 use super::Row;
 use crate::changes::LaneFilters;
-use crate::changes::manifest::{Entry, Manifest};
+use crate::changes::manifest::Manifest;
+use crate::changes::tree::{File, Files};
 use crate::config::{Config, LocalCloud, Target};
 use crate::environ::Environ;
 use crate::exit::Exit;
 use crate::http::Api;
-use crate::ids::{Commit, EnvironmentName, Lane, Oid};
+use crate::ids::{Commit, EnvironmentName, Lane};
 use crate::job::{Commands, Preparation};
 use crate::journal::Process;
 use crate::netlify::Netlify;
@@ -196,13 +197,15 @@ fn target(config: &Config, cloud: &InProcess) -> Result<Target> {
 
 fn source() -> SourceTree {
     let manifest = |lane: Lane| {
-        let entry = Entry {
-            mode: "100644".to_owned(),
-            oid: Oid::from(COMMIT),
+        let path = format!("{lane}/index");
+        let file = File {
+            mode: "100644",
+            oid: COMMIT,
+            path: path.as_bytes(),
         };
         Manifest {
-            config: String::new(),
-            files: BTreeMap::from([(format!("{lane}/index").into_bytes(), entry)]),
+            files: Files::of([file]).unwrap_or_default(),
+            ..Manifest::default()
         }
     };
     SourceTree {

@@ -3,7 +3,10 @@
 use super::super::at::At;
 use super::super::lanes::{Backend, Disk};
 use super::super::suggest::nearest;
-use super::value::{blank, check_glob, check_paths, check_relative, check_seconds, check_url_path};
+use super::value::{
+    blank, check_glob, check_paths, check_relative, check_seconds, check_toolchain, check_url_path,
+    check_variable,
+};
 use super::{Checker, TIMEOUT_MAX_S};
 use std::collections::BTreeMap;
 
@@ -29,6 +32,12 @@ pub(super) fn check(checker: &mut Checker<'_>, at: &At, backend: &Backend) {
         &at.key("paths"),
         &backend.paths,
         "paths = [\"backend/**\"]",
+    );
+    check_toolchain(
+        checker,
+        at,
+        backend.toolchain.as_deref(),
+        &backend.variables,
     );
     checker.required(
         &at.key("build"),
@@ -158,14 +167,7 @@ fn database_on_disk(checker: &mut Checker<'_>, at: &At, mount: &str, backend: &B
 fn check_env(checker: &mut Checker<'_>, at: &At, env: &BTreeMap<String, String>) {
     for (name, value) in env {
         let at = at.key(name);
-        let rest_ok = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-        if blank(name) || !rest_ok || name.starts_with(|c: char| c.is_ascii_digit()) {
-            checker.report(
-                &at,
-                format!("'{name}' cannot be a variable's name"),
-                "use letters, digits and '_'",
-            );
-        }
+        check_variable(checker, &at, name);
         if crate::credentials::CredentialName::from_variable(name).is_some() {
             checker.report(
                 &at,

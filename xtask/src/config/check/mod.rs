@@ -13,7 +13,9 @@ use super::suggest::nearest;
 use super::{Check, Config};
 use std::collections::BTreeSet;
 use toml::de::{DeTable, DeValue};
-use value::{blank, check_glob, check_paths, check_project, check_relative, check_seconds};
+use value::{
+    blank, check_glob, check_paths, check_project, check_relative, check_seconds, check_toolchain,
+};
 
 /// A run of ten minutes is slow and one of a day is a mistake in the unit.
 const TIMEOUT_MAX_S: u64 = 86_400;
@@ -144,6 +146,12 @@ fn frontend(checker: &mut Checker<'_>, at: &At, config: &Config) {
     ) {
         check_relative(checker, &at.key("publish"), &frontend.publish);
     }
+    check_toolchain(
+        checker,
+        at,
+        frontend.toolchain.as_deref(),
+        &frontend.variables,
+    );
     checker.not_blank(&at.key("build"), frontend.build.as_deref());
     check_seconds(
         checker,

@@ -86,6 +86,33 @@ fn check_status_rule(
     }
 }
 
+/// Checks what a lane depends on beside its files and settings.
+pub(super) fn check_toolchain(
+    checker: &mut Checker<'_>,
+    at: &At,
+    patterns: Option<&[String]>,
+    variables: &[String],
+) {
+    for (i, pattern) in patterns.unwrap_or_default().iter().enumerate() {
+        check_glob(checker, &at.key("toolchain").item(i), pattern);
+    }
+    for (i, name) in variables.iter().enumerate() {
+        check_variable(checker, &at.key("variables").item(i), name);
+    }
+}
+
+/// Checks the name of a variable.
+pub(super) fn check_variable(checker: &mut Checker<'_>, at: &At, name: &str) {
+    let rest_ok = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if blank(name) || !rest_ok || name.starts_with(|c: char| c.is_ascii_digit()) {
+        checker.report(
+            at,
+            format!("'{name}' cannot be a variable's name"),
+            "use letters, digits and '_'",
+        );
+    }
+}
+
 /// Checks what a pattern must be to match any of git's paths.
 pub(super) fn check_glob(checker: &mut Checker<'_>, at: &At, pattern: &str) {
     let path = pattern.strip_prefix('!').unwrap_or(pattern);
@@ -95,12 +122,12 @@ pub(super) fn check_glob(checker: &mut Checker<'_>, at: &At, pattern: &str) {
             "this pattern is empty and matches nothing",
             "write for example \"src/**\"",
         );
-    } else if path.starts_with('/') || path.starts_with("./") || path.starts_with("../") {
+    } else if path.starts_with('/') || path.starts_with("../") {
         let bare = path.trim_start_matches(['.', '/']);
         checker.report(
             at,
             format!("the pattern '{pattern}' matches no file"),
-            format!("paths begin at the repository's root, without a leading '/' or './': write '{bare}'"),
+            format!("paths begin at the repository's root, without a leading '/': write '{bare}'"),
         );
     }
 }

@@ -202,23 +202,23 @@ fn empty_paths() {
 
 #[test]
 fn paths_of_no_file() {
-    assert_snapshot!(replaced("[\"web/**\"]", "[\"/web/**\", \"./lib/*\", \"\"]"), @r#"
+    assert_snapshot!(replaced("[\"web/**\"]", "[\"/web/**\", \"../lib/*\", \"\"]"), @r#"
     deploy.toml:4:10: the pattern '/web/**' matches no file
       |
-    4 | paths = ["/web/**", "./lib/*", ""]
+    4 | paths = ["/web/**", "../lib/*", ""]
       |          ^^^^^^^^^
-    hint: paths begin at the repository's root, without a leading '/' or './': write 'web/**'
+    hint: paths begin at the repository's root, without a leading '/': write 'web/**'
 
-    deploy.toml:4:21: the pattern './lib/*' matches no file
+    deploy.toml:4:21: the pattern '../lib/*' matches no file
       |
-    4 | paths = ["/web/**", "./lib/*", ""]
-      |                     ^^^^^^^^^
-    hint: paths begin at the repository's root, without a leading '/' or './': write 'lib/*'
+    4 | paths = ["/web/**", "../lib/*", ""]
+      |                     ^^^^^^^^^^
+    hint: paths begin at the repository's root, without a leading '/': write 'lib/*'
 
-    deploy.toml:4:32: this pattern is empty and matches nothing
+    deploy.toml:4:33: this pattern is empty and matches nothing
       |
-    4 | paths = ["/web/**", "./lib/*", ""]
-      |                                ^^
+    4 | paths = ["/web/**", "../lib/*", ""]
+      |                                 ^^
     hint: write for example "src/**"
 
     3 problems
@@ -509,7 +509,7 @@ fn a_long_line() {
       |
     4 | …17/**", "folder-18/**", "folder-19/**", "/x", "folder-00/**", "folder-01/**", "folder-02/**", "folder-03/**", "folder-04…
       |                                          ^^^^
-    hint: paths begin at the repository's root, without a leading '/' or './': write 'x'
+    hint: paths begin at the repository's root, without a leading '/': write 'x'
     "#);
 }
 
@@ -563,7 +563,7 @@ fn a_credential_says_what_to_do() {
     let text = format!(
         "\n[backend.env]\nKEY = \"rnd_{body}\"\n\n[frontend.x]\nrender_api_key = \"{body}\"\n"
     );
-    assert_snapshot!(with(&text), @r"
+    assert_snapshot!(with(&text), @r#"
     deploy.toml:13:7: 'KEY' holds a credential
        |
     13 | KEY = (value not shown)
@@ -574,10 +574,10 @@ fn a_credential_says_what_to_do() {
        |
     15 | [frontend.x]
        |           ^
-    hint: known keys here: paths, quantifier, publish, build, build_timeout_s, exclude, entry, shrink_max_percent, smoke
+    hint: known keys here: paths, quantifier, toolchain, variables, publish, build, build_timeout_s, exclude, entry, shrink_max_percent, smoke
 
     2 problems
-    ");
+    "#);
 }
 
 #[test]

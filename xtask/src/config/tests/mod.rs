@@ -191,7 +191,7 @@ fn every_key_removed_or_mistyped_gives_an_answer_and_no_panic() {
 }
 
 #[test]
-fn a_lane_s_digest_covers_what_it_releases_and_nothing_else() {
+fn a_lane_s_settings_are_what_shapes_its_release_and_nothing_else() {
     let before = load(REPOSITORY).unwrap();
     for (old, new, frontend_changes, backend_changes) in [
         (
@@ -247,15 +247,35 @@ fn a_lane_s_digest_covers_what_it_releases_and_nothing_else() {
             (Lane::Backend, backend_changes),
         ] {
             assert_eq!(
-                before.lane_digest(lane) != after.lane_digest(lane),
+                before.lane_settings(lane) != after.lane_settings(lane),
                 changes,
                 "{lane}: {new}"
             );
         }
     }
-    assert_ne!(
-        before.lane_digest(Lane::Frontend),
-        before.lane_digest(Lane::Backend)
+}
+
+#[test]
+fn a_lane_that_is_built_depends_on_what_pins_its_tools() {
+    let usual = load(REPOSITORY).unwrap();
+    assert!(
+        usual.lane_toolchain(Lane::Frontend).is_empty(),
+        "nothing builds it"
     );
-    assert_eq!(before.lane_digest(Lane::Backend).len(), 64);
+    assert!(
+        usual
+            .lane_toolchain(Lane::Backend)
+            .contains(&"rust-toolchain.toml".to_owned())
+    );
+    let own = load(&REPOSITORY.replacen(
+        "start = ",
+        "toolchain = [\"flake.lock\"]\nvariables = [\"MAIL_KEY\"]\nstart = ",
+        1,
+    ))
+    .unwrap();
+    assert_eq!(own.lane_toolchain(Lane::Backend), ["flake.lock"]);
+    assert_eq!(
+        own.lane_variables(Lane::Backend),
+        ["MAIL_KEY".to_owned()].into()
+    );
 }

@@ -8,11 +8,15 @@ use super::class::{self, Class};
 use super::program::TooLarge;
 use super::search::Text as _;
 use super::syntax::{Expression, Node};
+use std::collections::HashSet;
 
 /// A machine larger than this many instructions is refused.
 const INSTRUCTIONS_MAX: usize = 100_000;
 /// Steps before the search gives up: some 10 ms.
 pub(super) const STEPS_MAX: u32 = 1_000_000;
+
+/// Choices that are remembered: some megabytes.
+const SEEN_MAX: usize = 20_000;
 
 /// The search took more than [`STEPS_MAX`] steps.
 #[derive(Debug)]
@@ -67,6 +71,7 @@ impl Machine {
     pub(super) fn is_match(&self, path: &str) -> Result<bool, GaveUp> {
         let text: Vec<u16> = path.encode_utf16().collect();
         let mut steps = STEPS_MAX;
+        let mut seen = HashSet::new();
         for begin in 0..=text.len() {
             let mut attempt = Attempt {
                 machine: self,
@@ -74,6 +79,8 @@ impl Machine {
                 slots: vec![None; self.slots],
                 undo: Vec::new(),
                 steps: &mut steps,
+                seen: &mut seen,
+                looks: 0,
             };
             if attempt.run(0, begin)? {
                 return Ok(true);
@@ -229,7 +236,15 @@ struct Attempt<'a> {
     slots: Vec<Option<usize>>,
     undo: Vec<Undo>,
     steps: &'a mut u32,
+    /// Choices outside of look-arounds that were made before. What follows depends on nothing else, and it has failed, or the
+    /// search would have ended. Nested repetitions come to the same choice by very many ways.
+    seen: &'a mut HashSet<Choice>,
+    /// How many look-arounds are being tried.
+    looks: usize,
 }
+
+/// An address, a position, and every slot.
+type Choice = (usize, usize, Box<[Option<usize>]>);
 
 impl Attempt<'_> {
     /// Runs from an address until `Accept` or until every branch made since has failed.
@@ -272,6 +287,7 @@ impl Attempt<'_> {
             Instruction::Class(class) => {
                 self.take(address, position, *ahead, |unit| class.contains(unit))
             }
+            Instruction::Split(..) if self.looks == 0 && !self.is_new(address, position) => None,
             Instruction::Split(first, second) => {
                 self.undo.push(Undo::Branch(*second, position));
                 Some((*first, position))
@@ -304,6 +320,16 @@ impl Attempt<'_> {
                 .then_some((*after, position)),
             Instruction::Accept => None,
         })
+    }
+
+    /// Whether this choice is made for the first time, as far as is remembered.
+    fn is_new(&mut self, address: usize, position: usize) -> bool {
+        let choice = (address, position, self.slots.clone().into_boxed_slice());
+        if self.seen.len() < SEEN_MAX {
+            self.seen.insert(choice)
+        } else {
+            !self.seen.contains(&choice)
+        }
     }
 
     fn set(&mut self, slot: usize, value: Option<usize>) {
@@ -347,7 +373,9 @@ impl Attempt<'_> {
     /// Whether the look-around holds. What it captured stays, the branches it did not take are gone.
     fn look(&mut self, body: usize, position: usize, negative: bool) -> Result<bool, GaveUp> {
         let floor = self.undo.len();
+        self.looks += 1;
         let found = self.run(body, position)?;
+        self.looks -= 1;
         if negative {
             while self.backtrack(floor).is_some() {}
         } else if found {

@@ -110,7 +110,7 @@ fn examples() {
 fn every_sampled_answer_is_given() {
     let path = concat!(
         env!("CARGO_MANIFEST_DIR"),
-        "/../../shared/samples/filters.json"
+        "/../../../shared/samples/filters.json"
     );
     let Ok(text) = fs_err::read_to_string(path) else {
         println!(

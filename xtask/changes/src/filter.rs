@@ -68,6 +68,16 @@ impl Quantifier {
             _ => None,
         }
     }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Some => "some",
+            Self::Every => "every",
+            Self::SomeWithExcludes => "some-with-excludes",
+        }
+    }
 }
 
 /// One rule of a filter.
@@ -113,6 +123,12 @@ impl Rule {
     #[must_use]
     pub fn patterns(&self) -> &[Pattern] {
         &self.patterns
+    }
+
+    /// What must have happened to a file; `None`: anything.
+    #[must_use]
+    pub fn statuses(&self) -> Option<&[Status]> {
+        self.statuses.as_deref()
     }
 
     fn accepts(&self, status: Option<Status>) -> bool {
@@ -194,6 +210,26 @@ impl Filter {
     #[must_use]
     pub fn rules(&self) -> &[Rule] {
         &self.rules
+    }
+
+    /// Whether a file can be selected at all: by what happened to it, for some rules that decides.
+    #[must_use]
+    pub fn selects(&self, path: &str) -> bool {
+        const HAPPENINGS: [Option<Status>; 4] = [
+            None,
+            Some(Status::Modified),
+            Some(Status::Added),
+            Some(Status::Deleted),
+        ];
+        let asks = self.rules.iter().any(|rule| rule.statuses.is_some());
+        let happenings = if asks {
+            &HAPPENINGS[..]
+        } else {
+            &HAPPENINGS[..1]
+        };
+        happenings
+            .iter()
+            .any(|status| self.matches(path, *status).matched)
     }
 
     /// Decides about the file at `path` (relative to the repository, with `/`) to which `status` happened.
