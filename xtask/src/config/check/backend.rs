@@ -4,7 +4,7 @@ use super::super::at::At;
 use super::super::lanes::{Backend, Disk};
 use super::super::suggest::nearest;
 use super::value::{
-    blank, check_glob, check_paths, check_relative, check_seconds, check_toolchain, check_url_path,
+    check_glob, check_paths, check_relative, check_seconds, check_toolchain, check_url_path,
     check_variable,
 };
 use super::{Checker, TIMEOUT_MAX_S};
