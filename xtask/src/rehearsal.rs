@@ -151,7 +151,7 @@ mod tests {
             .unwrap();
         let error = rehearse(&files(), &base).unwrap_err().to_string();
         assert!(
-            error.contains("2.sql:1:1: UNIQUE constraint failed"),
+            error.contains("2.sql:1:21: UNIQUE constraint failed"),
             "{error}"
         );
         // Nothing of it reached the copy that was given.
