@@ -340,7 +340,7 @@ fn commands_never_see_what_is_withheld() {
         ("CI", "true"),
         ("CARGO_MANIFEST_DIR", "/project/xtask"),
         ("CARGO_PKG_NAME", "tandem"),
-        ("CARGO_HOME", "/home/.cargo"),
+        ("CARGO_HOME", "/cargo"),
     ]);
     let place = Place::new(&vars);
     let kept: Vec<String> = child_vars(&place.environ)
