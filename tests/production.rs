@@ -2,34 +2,14 @@
 
 use crate::env::TestEnv;
 use crate::env::fixture;
+use crate::env::origin::Origin;
 use serde_json::json;
 use std::path::PathBuf;
 
-/// The project with an origin, and the cloud's addresses and credentials in the environment as a CI job would have them.
+/// See [`Origin::new`].
 pub(crate) fn production() -> (TestEnv, PathBuf) {
-    let env = TestEnv::new();
-    let origin = env.beside("origin.git");
-    env.git_in(
-        &env.root(),
-        &[
-            "init",
-            "--quiet",
-            "--bare",
-            "--initial-branch=main",
-            origin.to_str().unwrap(),
-        ],
-    );
-    env.git(&["remote", "add", "origin", origin.to_str().unwrap()]);
-    env.git(&["push", "--quiet", "origin", "main"]);
-    let exports = env.xtask(&["cloud", "env"]);
-    for line in exports.assert_exit(0).stdout.lines() {
-        let (name, value) = line
-            .strip_prefix("export ")
-            .and_then(|line| line.split_once('='))
-            .unwrap();
-        env.set(name, value.trim_matches('\''));
-    }
-    (env, origin)
+    let Origin { env, bare } = Origin::new();
+    (env, bare)
 }
 
 #[test]

@@ -7,6 +7,7 @@
 pub(crate) mod cloud;
 pub(crate) mod fixture;
 pub(crate) mod normal;
+pub(crate) mod origin;
 pub(crate) mod output;
 pub(crate) mod running;
 mod secrecy;

@@ -14,6 +14,7 @@ use tandem::changes::LaneFilters;
 use tandem::changes::tree::{File, Files};
 use tandem::config::{Config, OnFrontendFailure, Policy, Publish, Target, UploadSource};
 use tandem::exit::Exit;
+use tandem::forwards::{History, Lost};
 use tandem::http::Api;
 use tandem::ids::{Commit, EnvironmentName, Lane};
 use tandem::job::{Commands, Preparation};
@@ -170,6 +171,19 @@ impl Version {
             unselected: Vec::new(),
             remote_branches: None,
         }
+    }
+}
+
+/// Commits in the order of their names.
+struct Numbered;
+
+impl History for Numbered {
+    fn is_ancestor(&self, older: &Commit, newer: &Commit) -> Option<bool> {
+        Some(older.0 <= newer.0)
+    }
+
+    fn lost(&self, _: &Commit, _: &Commit) -> Lost {
+        Lost::Nothing
     }
 }
 
@@ -480,7 +494,7 @@ impl Project {
             process,
             is_dead: &is_dead,
             // One line of history: a later version contains the earlier ones.
-            is_ancestor: &|older, newer| Some(older.0 <= newer.0),
+            history: &Numbered,
         };
         let ended = catch_unwind(AssertUnwindSafe(|| match task {
             Task::Deploy(_) => deploy(&session, &how.options),

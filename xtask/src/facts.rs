@@ -7,6 +7,7 @@ pub use objections::{Objection, to_service, to_site, unfit_source};
 use crate::changes::manifest::{Change, Manifest};
 use crate::config::{Config, Target};
 use crate::event::EventKind;
+use crate::forwards;
 use crate::http::ApiError;
 use crate::ids::{Commit, DeployId, Lane};
 use crate::job::{Baseline, LaneError};
@@ -339,10 +340,14 @@ pub fn may_release(
 ) -> Result<(), LaneError> {
     let source = session.source;
     bundle_serves(session, planned)?;
-    if !session.target.is_local && !options.asked.force {
-        forwards(session, observed)?;
+    let anyway = options.anyway.is_some();
+    if !session.target.is_local && !options.asked.force && !anyway {
+        forwards::check(session, observed, planned)?;
     }
-    if let Some(problem) = unfit_source(session.target, source).into_iter().next() {
+    if let Some(problem) = unfit_source(session.target, source, anyway)
+        .into_iter()
+        .next()
+    {
         return Err(LaneError::Refused(problem));
     }
     has_curl(session, planned)?;
@@ -393,21 +398,4 @@ pub fn bundle_serves(session: &Session<'_>, planned: &Plan) -> Result<(), LaneEr
         .bundle()
         .and_then(|manifest| manifest.lacks(planned));
     lacks.map_or(Ok(()), |text| Err(LaneError::Refused(text)))
-}
-
-/// A run that waited, or was started late, must not put an older commit over a newer one that contains it.
-fn forwards(session: &Session<'_>, observed: &Observed) -> Result<(), LaneError> {
-    let Some(live) = &observed.facts.live else {
-        return Ok(());
-    };
-    let (ours, theirs) = (&session.source.commit, &live.record.commit);
-    if ours == theirs || (session.is_ancestor)(ours, theirs) != Some(true) {
-        return Ok(());
-    }
-    Err(LaneError::Superseded(format!(
-        "release {} of {} is live and contains {} (hint: `rollback` brings an earlier release back; --force releases the older commit all the same)",
-        live.record.release,
-        theirs.short(),
-        ours.short()
-    )))
 }

@@ -3,6 +3,10 @@
 //! Objects that Tandem makes (snapshots of a dirty tree, live records, leases) go to `<state>/repo.git`, which borrows the user's
 //! objects as alternates. The user's repository is only ever read. Without a repository the private one stands alone.
 
+mod history;
+
+pub use history::GitHistory;
+
 use crate::changes::tree::Files;
 use crate::ids::Commit;
 use anyhow::{Context as _, Result, bail};
@@ -158,17 +162,44 @@ impl Git {
     /// When git fails; its own words are part of the error.
     pub fn remote_git(&self, args: &[&str]) -> Result<Vec<u8>> {
         let shell = Shell::new()?;
-        let command = self.user_command(&shell, args)?;
-        run(
-            match &self.remote_config {
-                Some((name, value)) => command
-                    .env("GIT_CONFIG_COUNT", "1")
-                    .env("GIT_CONFIG_KEY_0", name)
-                    .env("GIT_CONFIG_VALUE_0", value),
-                None => command,
-            },
-            b"",
-        )
+        run(self.authenticated(self.user_command(&shell, args)?), b"")
+    }
+
+    /// Whether a ref may be pushed to a remote, as far as it tells before anything is sent.
+    ///
+    /// # Errors
+    /// When it may not, or there is no such remote: git's own words.
+    pub fn may_push(&self, remote: &str, name: &str) -> Result<()> {
+        let refspec = format!("HEAD:{name}");
+        self.remote_git(&[
+            "push",
+            "--quiet",
+            "--dry-run",
+            "--force",
+            "--no-verify",
+            remote,
+            &refspec,
+        ])?;
+        Ok(())
+    }
+
+    /// Whether there is any remote.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub fn has_remote(&self) -> Result<bool> {
+        Ok(!self.user_git(&["remote"], b"")?.is_empty())
+    }
+
+    /// A command that may talk to a remote.
+    fn authenticated<'c>(&self, command: Cmd<'c>) -> Cmd<'c> {
+        match &self.remote_config {
+            Some((name, value)) => command
+                .env("GIT_CONFIG_COUNT", "1")
+                .env("GIT_CONFIG_KEY_0", name)
+                .env("GIT_CONFIG_VALUE_0", value),
+            None => command,
+        }
     }
 
     /// The bare repository in which every released commit can be found.
@@ -295,7 +326,8 @@ impl Git {
             .map(|path| String::from_utf8_lossy(path).into_owned())
             .collect();
         if dirty.is_empty() {
-            let subject = self.private_git(&["log", "-1", "--format=%s", head.as_str()], b"")?;
+            // The user's repository knows where a shallow clone ends.
+            let subject = self.user_git(&["log", "-1", "--format=%s", head.as_str()], b"")?;
             return Ok(Source {
                 commit: head,
                 subject: text(&subject),
@@ -424,31 +456,6 @@ impl Git {
             self.private_git(&["cat-file", "blob", &spec], b"")
                 .map(Some)
         }
-    }
-
-    /// Whether `old` is reachable from `new`; `None` when the history at hand does not tell (a shallow clone).
-    ///
-    /// # Errors
-    /// When git cannot be run.
-    pub fn is_ancestor(&self, old: &Commit, new: &Commit) -> Result<Option<bool>> {
-        let dir = &self.private;
-        let (old, new) = (old.as_str(), new.as_str());
-        let shell = Shell::new()?;
-        let command = cmd!(
-            shell,
-            "git --git-dir={dir} merge-base --is-ancestor {old} {new}"
-        );
-        let output = self
-            .clean(command)
-            .ignore_status()
-            .quiet()
-            .output()
-            .context("run git")?;
-        Ok(match output.status.code() {
-            Some(0) => Some(true),
-            Some(1) => Some(false),
-            _ => None,
-        })
     }
 
     /// The branches of remotes that hold the commit, as far as the last fetch tells: `origin/main`, …

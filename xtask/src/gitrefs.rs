@@ -130,7 +130,7 @@ impl GitRefs<'_> {
             (_, Ok(found)) if found.as_ref() == new => Ok(Swap::Moved(new.cloned().unwrap_or_else(|| Oid::from(NONE)))),
             (Ok(_) | Err(_), Ok(found)) if found.as_ref() != expected => Ok(Swap::Lost(found)),
             (Err(error), _) => Err(error.context(format!(
-                "move {name} (hint: the token needs permission to write contents, and {name} must not be protected)"
+                "move {name} (hint: whoever releases needs permission to push there, in GitHub Actions `permissions: contents: write`, and no rule may protect {name})"
             ))),
             (Ok(_), Ok(found)) => Ok(Swap::Lost(found)),
             (Ok(_), Err(error)) => Err(error.context(format!("read {name} back after moving it"))),

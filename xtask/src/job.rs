@@ -191,6 +191,8 @@ pub struct Job<'a> {
     pub admin_token: Option<&'a Secret>,
     /// Who or what started it.
     pub by: String,
+    /// The branches of the origin that hold the commit.
+    pub branches: Vec<String>,
     /// A recorded override.
     pub override_reason: Option<String>,
 }

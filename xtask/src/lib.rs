@@ -18,6 +18,7 @@ pub mod event;
 pub mod executor;
 pub mod exit;
 pub mod facts;
+pub mod forwards;
 pub mod git;
 pub mod gitrefs;
 pub mod http;

@@ -21,6 +21,9 @@ pub struct LiveLane {
     pub release: ReleaseId,
     /// Digest of its manifest.
     pub digest: String,
+    /// The branches of the origin that held the commit when it was released.
+    #[serde(default)]
+    pub branches: Vec<String>,
 }
 
 /// What is live.

@@ -8,6 +8,7 @@ use crate::event::{EventKind, Step, StepEnd};
 use crate::executor::{self, Verdict};
 use crate::exit::Exit;
 use crate::facts::{self, Observed};
+use crate::forwards::{self, History};
 use crate::ids::{Commit, ReleaseId, RunId};
 use crate::inputs::Inputs;
 use crate::job::{Baseline, Job, LaneError, Preparation};
@@ -52,8 +53,8 @@ pub struct Session<'a> {
     pub process: Process,
     /// Tells whether the process of an earlier run is gone.
     pub is_dead: &'a (dyn Fn(&Process) -> bool + Sync),
-    /// Tells whether the first commit is part of the second's history; `None` when the history at hand does not tell.
-    pub is_ancestor: &'a (dyn Fn(&Commit, &Commit) -> Option<bool> + Sync),
+    /// How commits are related.
+    pub history: &'a dyn History,
 }
 
 /// What a caller may ask for.
@@ -67,6 +68,8 @@ pub struct Options {
     pub wait_lock: Duration,
     /// Why the lease is overridden.
     pub break_glass: Option<String>,
+    /// Why a release is made although it goes backwards, or from another branch.
+    pub anyway: Option<String>,
     /// Go on with an unfinished run, and with nothing else.
     pub resume: bool,
     /// Undo an unfinished run.
@@ -371,11 +374,19 @@ fn new_run_id(session: &Session<'_>, commit: &Commit, now_ms: i64) -> RunId {
 }
 
 fn override_reason(options: &Options) -> Option<String> {
-    let glass = options
-        .break_glass
-        .as_ref()
-        .map(|reason| format!("lease overridden: {reason}"));
-    glass.or_else(|| options.asked.force.then(|| "--force".to_owned()))
+    let said = [
+        options
+            .break_glass
+            .as_ref()
+            .map(|reason| format!("lease overridden: {reason}")),
+        options
+            .anyway
+            .as_ref()
+            .map(|reason| format!("released anyway: {reason}")),
+        options.asked.force.then(|| "--force".to_owned()),
+    ];
+    let said: Vec<String> = said.into_iter().flatten().collect();
+    (!said.is_empty()).then(|| said.join("; "))
 }
 
 /// Takes the lease for a run that has begun.
@@ -489,6 +500,13 @@ pub fn job<'a>(
         render: session.render,
         admin_token: session.admin_token,
         by: session.by.clone(),
+        branches: forwards::branch_names(
+            session
+                .source
+                .remote_branches
+                .as_deref()
+                .unwrap_or_default(),
+        ),
         override_reason: override_reason(options),
     }
 }

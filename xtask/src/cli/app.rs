@@ -2,7 +2,7 @@
 
 use super::{Globals, Log, Where};
 use crate::changes::LaneFilters;
-use crate::config::{Config, LOCAL, LocalCloud, Target, environment_name};
+use crate::config::{Config, LOCAL, LocalCloud, PRODUCTION, Target, environment_name};
 use crate::console::Console;
 use crate::credentials::{CredentialName, Credentials, child_vars, is_withheld};
 use crate::dispatch::{Dispatcher, Sink};
@@ -13,6 +13,7 @@ use crate::gitrefs::{GitRefs, Place};
 use crate::ids::EnvironmentName;
 use crate::job::Commands;
 use crate::journal::Journal;
+use crate::live;
 use crate::local_cloud;
 use crate::redact::Secret;
 use crate::sink;
@@ -23,7 +24,7 @@ use std::path::{Path, PathBuf};
 /// The usual name of the configuration.
 const CONFIG_FILE: &str = "deploy.toml";
 /// The remote that shared environments keep their refs on.
-const ORIGIN: &str = "origin";
+pub(super) const ORIGIN: &str = "origin";
 
 /// Why a command could not do its work.
 #[derive(Debug)]
@@ -315,12 +316,21 @@ impl App<'_> {
         self.connect(project, &name, cloud.as_ref())
     }
 
-    /// Where an environment's refs are.
+    /// Where an environment's refs are: on the origin, so that everybody sees the same. Production is nowhere else; another
+    /// environment is kept on this machine when the origin cannot be written to, and that is said.
     pub fn refs<'g>(&self, project: &'g Project, name: &EnvironmentName) -> GitRefs<'g> {
-        let place = if name.as_str() == LOCAL {
-            Place::Private
-        } else {
-            Place::Remote(ORIGIN.to_owned())
+        let place = match name.as_str() {
+            LOCAL => Place::Private,
+            PRODUCTION => Place::Remote(ORIGIN.to_owned()),
+            _ => match project.git.may_push(ORIGIN, &live::live_ref(name)) {
+                Ok(()) => Place::Remote(ORIGIN.to_owned()),
+                Err(error) => {
+                    self.console.err(&format!(
+                        "note: what is live in {name} is recorded on this machine alone, because the origin cannot be written to: {error:#}"
+                    ));
+                    Place::Private
+                }
+            },
         };
         GitRefs {
             git: &project.git,

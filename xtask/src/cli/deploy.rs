@@ -1,11 +1,12 @@
 //! `cargo xtask deploy`.
 
 use super::Where;
-use super::app::{App, Connected, Failure, Project};
+use super::app::{App, Connected, Failure, ORIGIN, Project};
 use crate::bundle::{Bundle, BundleError};
 use crate::config::LOCAL;
 use crate::credentials::CredentialName;
 use crate::exit::Exit;
+use crate::git::GitHistory;
 use crate::http::{Api, RETRY_BUDGET};
 use crate::ids::{EnvironmentName, Lane};
 use crate::inputs::BuiltSite;
@@ -49,7 +50,7 @@ pub struct DeployArgs {
     #[arg(long)]
     pub dry_run: bool,
     /// Run checks and build only, for a later --bundle: needs no credential and contacts no provider
-    #[arg(long, requires = "out", conflicts_with_all = ["force", "dry_run", "resume", "abort", "wait_lock", "break_glass", "allow_shrink", "allow_no_index"])]
+    #[arg(long, requires = "out", conflicts_with_all = ["force", "dry_run", "resume", "abort", "wait_lock", "break_glass", "anyway", "allow_shrink", "allow_no_index"])]
     pub prepare: bool,
     /// The folder that --prepare leaves its bundle in
     #[arg(long, value_name = "DIR", requires = "prepare")]
@@ -69,6 +70,9 @@ pub struct DeployArgs {
     /// Override a held lock; the reason is recorded
     #[arg(long, value_name = "REASON")]
     pub break_glass: Option<String>,
+    /// Release although it goes backwards, loses a hotfix, or comes from another branch; the reason is recorded
+    #[arg(long, value_name = "REASON")]
+    pub anyway: Option<String>,
     /// Publish although more than half of the live files would go
     #[arg(long)]
     pub allow_shrink: bool,
@@ -96,6 +100,7 @@ impl DeployArgs {
             },
             wait_lock: Duration::from_secs(self.wait_lock.unwrap_or(0)),
             break_glass: self.break_glass.clone(),
+            anyway: self.anyway.clone(),
             resume: self.resume,
             abort: self.abort,
         }
@@ -173,7 +178,8 @@ pub fn read_source(
 ) -> Result<SourceTree, Failure> {
     let found = project.git.source()?;
     let mut source = source::read(&project.git, &project.config, &project.filters, found)?;
-    if name.as_str() != LOCAL && source.versioned {
+    // Without any remote the provider builds from somewhere else. Production is refused then, for want of the refs.
+    if name.as_str() != LOCAL && source.versioned && project.git.has_remote()? {
         source.remote_branches = Some(project.git.remote_branches(&source.commit)?);
     }
     if name.as_str() == LOCAL && !app.globals.quiet {
@@ -259,7 +265,10 @@ pub fn with_session(
         by: app.by(),
         process: process::current(),
         is_dead: &process::is_dead,
-        is_ancestor: &|old, new| project.git.is_ancestor(old, new).ok().flatten(),
+        history: &GitHistory {
+            git: &project.git,
+            remote: ORIGIN,
+        },
     };
     body(&session, &dispatcher)
 }

@@ -105,6 +105,9 @@ pub fn run(app: &App<'_>, args: &HistoryArgs) -> Result<u8, Failure> {
             lanes.join(", "),
             record.subject
         );
+        if let Some(reason) = &record.override_reason {
+            let _infallible = writeln!(text, "    {reason}");
+        }
     }
     text.push_str("\nRuns on this machine:\n");
     if runs.is_empty() {

@@ -11,7 +11,7 @@ use crate::world::World;
 /// What of the source would be refused.
 pub fn source(target: &Target, source: &SourceTree) -> Vec<Finding> {
     let commit = source.commit.short();
-    let mut findings: Vec<Finding> = facts::unfit_source(target, source)
+    let mut findings: Vec<Finding> = facts::unfit_source(target, source, false)
         .into_iter()
         .map(|problem| Finding::new(Area::Source, "commit", Level::Error, problem))
         .collect();

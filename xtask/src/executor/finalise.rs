@@ -89,6 +89,7 @@ fn record(job: &Job<'_>, halves: &Halves, release: &ReleaseId) -> LiveRecord {
                     deploy_id: deploy.clone(),
                     release: release.clone(),
                     digest,
+                    branches: job.branches.clone(),
                 },
             );
         }

@@ -2,6 +2,7 @@
 //! them.
 
 use crate::config::{Config, Policy, Publish, Target};
+use crate::forwards::branch_names;
 use crate::netlify::Site;
 use crate::render::ServiceInfo;
 use crate::source::SourceTree;
@@ -95,8 +96,9 @@ pub fn to_site(policy: &Policy, site: &Site) -> Option<Objection> {
     })
 }
 
-/// Why the environment does not take this source: it is no commit, or not where the environment takes its commits from.
-pub fn unfit_source(target: &Target, source: &SourceTree) -> Vec<String> {
+/// Why the environment does not take this source: it is no commit, or not where the environment takes its commits from. With
+/// `any_branch` that may be any branch: somebody gave a reason.
+pub fn unfit_source(target: &Target, source: &SourceTree, any_branch: bool) -> Vec<String> {
     let mut found = Vec::new();
     if target.policy.require_clean && (!source.dirty.is_empty() || !source.versioned) {
         let first: Vec<&str> = source.dirty.iter().take(5).map(String::as_str).collect();
@@ -115,12 +117,17 @@ pub fn unfit_source(target: &Target, source: &SourceTree) -> Vec<String> {
         ));
     }
     let branches = source.remote_branches.as_deref();
-    found.extend(branches.and_then(|branches| unfit_place(target, source, branches)));
+    found.extend(branches.and_then(|branches| unfit_place(target, source, branches, any_branch)));
     found
 }
 
 /// The provider builds from the origin, and the environment may be kept for one branch.
-fn unfit_place(target: &Target, source: &SourceTree, branches: &[String]) -> Option<String> {
+fn unfit_place(
+    target: &Target,
+    source: &SourceTree,
+    branches: &[String],
+    any_branch: bool,
+) -> Option<String> {
     let (name, commit) = (&target.name, source.commit.short());
     if branches.is_empty() {
         return Some(format!(
@@ -128,17 +135,11 @@ fn unfit_place(target: &Target, source: &SourceTree, branches: &[String]) -> Opt
         ));
     }
     let wanted = target.policy.branch.as_ref()?;
-    // `origin/main`: the remote's name ends at the first slash.
-    let is_wanted = |branch: &String| {
-        branch
-            .split_once('/')
-            .is_some_and(|(_, name)| name == wanted)
-    };
-    if branches.iter().any(is_wanted) {
+    if any_branch || branch_names(branches).contains(wanted) {
         return None;
     }
     Some(format!(
-        "{name} is kept for the branch '{wanted}', and commit {commit} is only on {} (hint: merge it first; `branch` in deploy.toml says so)",
+        "{name} is kept for the branch '{wanted}', and commit {commit} is only on {} (hint: merge it first; `branch` in deploy.toml says so. --anyway REASON releases a hotfix from another branch, and is recorded)",
         branches.join(", ")
     ))
 }

@@ -96,13 +96,8 @@ pub(super) fn run(
     }
     fs_err::create_dir_all(&part)?;
     if service.artifacts.is_empty() {
-        let tracked: Vec<&str> = entries
-            .iter()
-            .filter_map(|e| e.split_once('\t'))
-            .map(|(_, path)| path)
-            .collect();
-        for path in tracked {
-            copy(&source.join(path), &part.join(path))?;
+        for entry in &entries {
+            copy(&source.join(&entry.path), &part.join(&entry.path))?;
         }
     } else {
         copy_artifacts(&source, &part, &service.artifacts)?;

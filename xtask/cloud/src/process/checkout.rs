@@ -4,6 +4,8 @@
     reason = "git is asked by short commands that must not inherit the caller's environment"
 )]
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -14,6 +16,25 @@ pub(super) struct CommitInfo {
     pub(super) id: String,
     pub(super) committed_ms: i64,
     pub(super) message: String,
+}
+
+/// A file of a commit.
+pub(super) struct Entry {
+    /// `mode type id`.
+    pub(super) head: String,
+    /// Any bytes but NUL, as git allows.
+    pub(super) path: PathBuf,
+}
+
+impl Entry {
+    /// Reads `mode type id\tpath`.
+    pub(super) fn parse(entry: &[u8]) -> Option<Self> {
+        let tab = entry.iter().position(|byte| *byte == b'\t')?;
+        Some(Self {
+            head: text(&entry[..tab]),
+            path: PathBuf::from(OsStr::from_bytes(&entry[tab + 1..])),
+        })
+    }
 }
 
 /// Where the commits are.
@@ -46,9 +67,10 @@ impl Repository {
     /// Finds a commit; the head without a name.
     pub(super) fn commit(&self, name: Option<&str>) -> Result<CommitInfo, String> {
         let wanted = format!("{}^{{commit}}", name.unwrap_or("HEAD"));
+        // `show` looks at this commit alone: a shallow clone has not got its parents.
         let found = run(self
             .git()
-            .args(["log", "-1", "--format=%H%n%ct%n%B", &wanted, "--"]))?;
+            .args(["show", "-s", "--format=%H%n%ct%n%B", &wanted, "--"]))?;
         let found = text(&found);
         let mut parts = found.splitn(3, '\n');
         let (id, seconds, message) = (
@@ -58,7 +80,7 @@ impl Repository {
         );
         let committed_ms = seconds
             .parse::<i64>()
-            .map_err(|_| format!("git log answered something else than a time: {seconds}"))?
+            .map_err(|_| format!("git show answered something else than a time: {seconds}"))?
             * 1000;
         Ok(CommitInfo {
             id: id.to_owned(),
@@ -67,14 +89,11 @@ impl Repository {
         })
     }
 
-    /// The commit's entries (`mode type id\tpath`).
-    pub(super) fn entries(&self, commit: &str) -> Result<Vec<String>, String> {
+    /// The commit's entries.
+    pub(super) fn entries(&self, commit: &str) -> Result<Vec<Entry>, String> {
         let listed = run(self.git().args(["ls-tree", "-r", "-z", commit]))?;
-        Ok(text(&listed)
-            .split('\0')
-            .filter(|e| !e.is_empty())
-            .map(str::to_owned)
-            .collect())
+        let entries = listed.split(|byte| *byte == 0).filter_map(Entry::parse);
+        Ok(entries.collect())
     }
 
     /// Makes `source` the commit's tree: files that are gone are removed, files that are the same keep their times.

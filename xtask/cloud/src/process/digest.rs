@@ -1,20 +1,23 @@
 //! What makes two builds the same: the build's settings and the content of the files it looks at.
 
 use sha2::{Digest as _, Sha256};
+use std::os::unix::ffi::OsStrExt as _;
 
+use super::checkout::Entry;
 use crate::settings::ServiceSettings;
 
 /// Changes when builds of an earlier version of this file must not be reused.
-const VERSION: &str = "1";
+const VERSION: &str = "2";
 
-/// A name for the build of these tree entries (`mode type id\tpath`) with these settings.
-pub(super) fn of_build(service: &ServiceSettings, entries: &[String]) -> String {
+/// A name for the build of these tree entries with these settings.
+pub(super) fn of_build(service: &ServiceSettings, entries: &[Entry]) -> String {
     let mut hash = Sha256::new();
-    let mut field = |text: &str| {
+    let mut bytes = |text: &[u8]| {
         // The length keeps two fields from being read as one.
         hash.update(text.len().to_le_bytes());
         hash.update(text);
     };
+    let mut field = |text: &str| bytes(text.as_bytes());
     field(VERSION);
     field(&service.build_command);
     for artifact in &service.artifacts {
@@ -24,11 +27,12 @@ pub(super) fn of_build(service: &ServiceSettings, entries: &[String]) -> String 
         field(name);
         field(value);
     }
-    for entry in entries.iter().filter(|e| {
-        e.split_once('\t')
-            .is_some_and(|(_, path)| is_selected(&service.build_filter, path))
-    }) {
-        field(entry);
+    for entry in entries
+        .iter()
+        .filter(|entry| is_selected(&service.build_filter, &entry.path.to_string_lossy()))
+    {
+        bytes(entry.head.as_bytes());
+        bytes(entry.path.as_os_str().as_bytes());
     }
     crate::blobs::hex(&hash.finalize())[..40].to_owned()
 }
@@ -54,7 +58,9 @@ mod tests {
 
     #[test]
     fn the_filter_decides_which_changes_count() {
-        let entry = |id: &str, path: &str| format!("100644 blob {id}\t{path}");
+        let entry = |id: &str, path: &str| {
+            Entry::parse(format!("100644 blob {id}\t{path}").as_bytes()).unwrap()
+        };
         let service = ServiceSettings {
             build_filter: vec!["backend".into(), "*.toml".into()],
             ..ServiceSettings::default()

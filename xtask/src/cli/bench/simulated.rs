@@ -8,6 +8,7 @@ use crate::changes::tree::{File, Files};
 use crate::config::{Config, LocalCloud, Target};
 use crate::environ::Environ;
 use crate::exit::Exit;
+use crate::forwards::{History, Lost};
 use crate::http::Api;
 use crate::ids::{Commit, EnvironmentName, Lane};
 use crate::job::{Commands, Preparation};
@@ -141,7 +142,7 @@ fn release(seed: u64, only: &[Lane]) -> Result<(u64, u64)> {
             host: "sim".to_owned(),
         },
         is_dead: &|_| true,
-        is_ancestor: &|_, _| None,
+        history: &Unrelated,
     };
     let options = Options {
         asked: Asked {
@@ -193,6 +194,19 @@ fn target(config: &Config, cloud: &InProcess) -> Result<Target> {
         &Environ::default(),
         Some(&place),
     )?)
+}
+
+/// Commits of which nothing is known.
+struct Unrelated;
+
+impl History for Unrelated {
+    fn is_ancestor(&self, _: &Commit, _: &Commit) -> Option<bool> {
+        None
+    }
+
+    fn lost(&self, _: &Commit, _: &Commit) -> Lost {
+        Lost::Nothing
+    }
 }
 
 fn source() -> SourceTree {

@@ -1,0 +1,162 @@
+//! What the project's history says about two commits, in whole and in shallow clones.
+
+use super::{Git, run, text};
+use crate::forwards::{History, Lost};
+use crate::ids::Commit;
+use anyhow::{Context as _, Result, bail};
+use std::path::{Path, PathBuf};
+use xshell::{Shell, cmd};
+
+/// The history of the user's repository; what a shallow clone lacks is fetched from a remote, into a folder that is thrown away.
+#[derive(Debug)]
+pub struct GitHistory<'a> {
+    /// The repository.
+    pub git: &'a Git,
+    /// Who has all of the history.
+    pub remote: &'a str,
+}
+
+impl History for GitHistory<'_> {
+    fn is_ancestor(&self, older: &Commit, newer: &Commit) -> Option<bool> {
+        let at_hand = Repository::at_hand(self.git);
+        at_hand.is_ancestor(older, newer).ok().flatten()
+    }
+
+    fn lost(&self, live: &Commit, ours: &Commit) -> Lost {
+        let at_hand = Repository::at_hand(self.git);
+        let told = match at_hand.is_ancestor(live, ours) {
+            Ok(Some(true)) => return Lost::Nothing,
+            Ok(Some(false)) => at_hand.missing(live, ours),
+            _ => self.fetched(live, ours),
+        };
+        told.unwrap_or_else(|error| Lost::Unknown(format!("{error:#}")))
+    }
+}
+
+impl GitHistory<'_> {
+    /// Asks the whole history of the two commits.
+    fn fetched(&self, live: &Commit, ours: &Commit) -> Result<Lost> {
+        let folder = tempfile::Builder::new()
+            .prefix("history.")
+            .tempdir_in(self.git.state_dir()?)
+            .context("make a folder for the history")?;
+        let whole = Repository {
+            git: self.git,
+            dir: folder.path().to_owned(),
+        };
+        let url = self.git.remote_url(self.remote)?;
+        whole.run(&["init", "--quiet", "--bare"])?;
+        whole.run(&["remote", "add", "origin", &url])?;
+        // Commits alone; git gets the few trees and files that are asked for later. A server that cannot do this sends everything.
+        whole
+            .run(&[
+                "fetch",
+                "--quiet",
+                "--no-tags",
+                "--filter=tree:0",
+                "origin",
+                live.as_str(),
+                ours.as_str(),
+            ])
+            .with_context(|| {
+                format!(
+                    "fetch the history of {} from the remote '{}'",
+                    live.short(),
+                    self.remote
+                )
+            })?;
+        match whole.is_ancestor(live, ours)? {
+            Some(true) => Ok(Lost::Nothing),
+            Some(false) => whole.missing(live, ours),
+            None => bail!(
+                "the remote '{}' has not got all of the history either",
+                self.remote
+            ),
+        }
+    }
+}
+
+/// A repository that holds the commits.
+struct Repository<'a> {
+    git: &'a Git,
+    dir: PathBuf,
+}
+
+impl<'a> Repository<'a> {
+    fn at_hand(git: &'a Git) -> Self {
+        Self {
+            git,
+            dir: git.private.clone(),
+        }
+    }
+
+    fn run(&self, args: &[&str]) -> Result<Vec<u8>> {
+        let dir = &self.dir;
+        let shell = Shell::new()?;
+        let command = self
+            .git
+            .clean(cmd!(shell, "git --git-dir={dir} {args...}"))
+            .env("GIT_TERMINAL_PROMPT", "0");
+        run(self.git.authenticated(command), b"")
+    }
+
+    /// Whether `old` is reachable from `new`; `None` when the history at hand does not tell (a shallow clone).
+    fn is_ancestor(&self, old: &Commit, new: &Commit) -> Result<Option<bool>> {
+        let (dir, old, new) = (&self.dir, old.as_str(), new.as_str());
+        let shell = Shell::new()?;
+        let command = cmd!(
+            shell,
+            "git --git-dir={dir} merge-base --is-ancestor {old} {new}"
+        );
+        let output = self
+            .git
+            .clean(command)
+            .ignore_status()
+            .quiet()
+            .output()
+            .context("run git")?;
+        Ok(match output.status.code() {
+            Some(0) => Some(true),
+            Some(1) => Some(false),
+            _ => None,
+        })
+    }
+
+    /// What of `live` is not in `ours`, which does not contain it as a commit. It may contain its changes all the same: squashed,
+    /// picked, rebased.
+    fn missing(&self, live: &Commit, ours: &Commit) -> Result<Lost> {
+        let merged = self.run(&["merge-tree", "--write-tree", ours.as_str(), live.as_str()]);
+        let tree = self.run(&["rev-parse", &format!("{ours}^{{tree}}")])?;
+        // Merging it would change nothing. With a conflict git fails, and the commits tell.
+        if merged.is_ok_and(|merged| text(&merged) == text(&tree)) {
+            return Ok(Lost::Nothing);
+        }
+        let range = format!("{ours}...{live}");
+        let listing = self.run(&[
+            "log",
+            "--no-merges",
+            "--cherry-pick",
+            "--right-only",
+            "--format=%h %s",
+            &range,
+        ])?;
+        let commits: Vec<String> = String::from_utf8_lossy(&listing)
+            .lines()
+            .map(str::to_owned)
+            .collect();
+        Ok(if commits.is_empty() {
+            Lost::Nothing
+        } else {
+            Lost::Commits(commits)
+        })
+    }
+}
+
+impl Git {
+    /// The folder that the private repository is in.
+    fn state_dir(&self) -> Result<&Path> {
+        self.private
+            .parent()
+            .context("the private repository has no folder")
+    }
+}
