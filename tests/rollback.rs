@@ -2,6 +2,7 @@
 
 use crate::env::TestEnv;
 use crate::env::normal;
+use crate::env::poll;
 use insta::assert_snapshot;
 
 #[test]
@@ -70,4 +71,55 @@ fn the_frontend_alone_may_go_back() {
         (first, env.head())
     );
     env.xtask(&["status"]).assert_exit(0);
+}
+
+#[test]
+fn releases_can_be_counted_back_from_the_live_one() {
+    let env = TestEnv::released();
+    let first = env.head();
+    for text in ["Second", "Third"] {
+        env.change_frontend(text);
+        env.xtask(&["deploy"]).assert_exit(0);
+    }
+    let cloud = env.cloud();
+    for (wrong, why) in [
+        (
+            "~3",
+            "there is no release ~3 to go back to: 2 came before the live one",
+        ),
+        (
+            "~0",
+            "'~0' names no release (hint: ~1 is the one before the live one",
+        ),
+        ("~x", "'~x' names no release"),
+    ] {
+        env.xtask(&["rollback", "--to", wrong])
+            .assert_exit(3)
+            .assert_says(why);
+    }
+    env.xtask(&["rollback", "--to", "~2"]).assert_exit(0);
+    assert_eq!(cloud.site_commit(), first);
+}
+
+#[test]
+fn a_rollback_waits_for_the_lock_as_long_as_it_is_told() {
+    let env = TestEnv::released();
+    let (cloud, first) = (env.cloud(), env.head());
+    env.change_frontend("Second");
+    env.xtask(&["deploy"]).assert_exit(0);
+    env.xtask(&["lock", "take", "--reason", "a look at something"])
+        .assert_exit(0);
+    env.xtask(&["rollback"])
+        .assert_exit(3)
+        .assert_says("a look at something");
+    let waiting = env.start_with(&["rollback", "--wait-lock", "120", "--log", "ndjson"], &[]);
+    poll("the rollback to wait", || {
+        waiting
+            .stderr_so_far()
+            .contains("waits for run")
+            .then_some(())
+    });
+    env.xtask(&["lock", "release"]).assert_exit(0);
+    waiting.wait().assert_exit(0);
+    assert_eq!(cloud.site_commit(), first);
 }

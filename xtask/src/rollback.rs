@@ -14,6 +14,8 @@ use crate::plan::Plan;
 use crate::refs::Swap;
 use crate::run::{self, Ended, Options, Session};
 use crate::world::Cancelled;
+use std::collections::BTreeSet;
+use std::time::Duration;
 
 /// Releases looked at when an earlier one is sought.
 const LOG_MAX: usize = 200;
@@ -27,6 +29,8 @@ pub struct Asked {
     pub only: Vec<Lane>,
     /// Overrides a held lease, the rule that halves belong together, and a schema that nobody can judge; recorded.
     pub break_glass: Option<String>,
+    /// How long to wait for a held lease.
+    pub wait_lock: Duration,
 }
 
 /// Brings an earlier release back.
@@ -81,6 +85,7 @@ fn rollback_inner(session: &Session<'_>, asked: &Asked) -> Result<Ended, Ended> 
     };
     let options = Options {
         break_glass: asked.break_glass.clone(),
+        wait_lock: asked.wait_lock,
         ..Options::default()
     };
     let row = run::new_row(session, "rollback", &target.record.commit);
@@ -190,26 +195,48 @@ fn choose<'l>(log: &'l [Live], to: Option<&str>) -> Result<(&'l Live, &'l Live),
         .iter()
         .rposition(|entry| entry.record.release == current.record.release)
         .unwrap_or(0);
-    let mut earlier = log.iter().skip(made + 1);
-    let target = match to {
-        None => earlier
-            .next()
-            .ok_or_else(|| "there is no earlier release to go back to".to_owned())?,
-        Some(wanted) => {
-            let mut found = log.iter().filter(|entry| {
-                entry.record.command == "deploy"
-                    && entry.record.release.as_str().starts_with(wanted)
-            });
-            let target = found.next().ok_or_else(|| {
-                format!("no release begins with '{wanted}' (hint: `history` lists them)")
-            })?;
-            if found.next().is_some() {
-                return Err(format!("'{wanted}' begins more than one release"));
-            }
-            target
-        }
+    let earlier = log.get(made + 1..).unwrap_or_default();
+    let target = match to.map(|to| (to, to.strip_prefix('~'))) {
+        None => before(earlier, 1)?,
+        Some((_, Some(count))) => before(earlier, count_of(count)?)?,
+        Some((wanted, None)) => named(log, wanted)?,
     };
     Ok((current, target))
+}
+
+fn count_of(text: &str) -> Result<usize, String> {
+    let count = text.parse().ok().filter(|count| *count > 0);
+    count.ok_or_else(|| {
+        format!("'~{text}' names no release (hint: ~1 is the one before the live one, ~2 the one before that)")
+    })
+}
+
+/// The release that was live `count` releases ago; one that was live twice counts once.
+fn before(earlier: &[Live], count: usize) -> Result<&Live, String> {
+    let mut seen = BTreeSet::new();
+    let mut releases = earlier
+        .iter()
+        .filter(|entry| seen.insert(entry.record.release.as_str()));
+    releases.nth(count - 1).ok_or_else(|| match seen.len() {
+        0 => "there is no earlier release to go back to".to_owned(),
+        recorded => format!(
+            "there is no release ~{count} to go back to: {recorded} came before the live one"
+        ),
+    })
+}
+
+/// The release whose id begins so.
+fn named<'l>(log: &'l [Live], wanted: &str) -> Result<&'l Live, String> {
+    let mut found = log.iter().filter(|entry| {
+        entry.record.command == "deploy" && entry.record.release.as_str().starts_with(wanted)
+    });
+    let target = found
+        .next()
+        .ok_or_else(|| format!("no release begins with '{wanted}' (hint: `history` lists them)"))?;
+    if found.next().is_some() {
+        return Err(format!("'{wanted}' begins more than one release"));
+    }
+    Ok(target)
 }
 
 /// The lanes whose content differs, checked against what was asked for.

@@ -12,18 +12,22 @@ use crate::source::{self, SourceTree};
 use clap::Args;
 use migrate::MigrationFile;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// Bring an earlier release back: the frontend first, then the backend, both proven.
 #[derive(Args, Debug)]
 pub struct RollbackArgs {
     #[command(flatten)]
     pub place: Where,
-    /// The release, or the beginning of its id [default: the one before the live one]
+    /// The release by the beginning of its id, or ~2 for the second one before the live one [default: ~1]
     #[arg(long, value_name = "RELEASE")]
     pub to: Option<String>,
     /// Only this lane; may be given twice
     #[arg(long, value_name = "LANE", value_parser = super::lane)]
     pub only: Vec<Lane>,
+    /// Wait so long for another run to finish
+    #[arg(long, value_name = "SECS")]
+    pub wait_lock: Option<u64>,
     /// Override a held lock, or the rule that halves belong together; the reason is recorded
     #[arg(long, value_name = "REASON")]
     pub break_glass: Option<String>,
@@ -57,6 +61,7 @@ pub fn run(app: &App<'_>, args: &RollbackArgs) -> Result<u8, Failure> {
                 to: args.to.clone(),
                 only: args.only.clone(),
                 break_glass: args.break_glass.clone(),
+                wait_lock: Duration::from_secs(args.wait_lock.unwrap_or(0)),
             };
             let ended = rollback(session, &asked);
             let state = dispatcher.state();
