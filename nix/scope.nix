@@ -169,7 +169,7 @@ let
         }
         ''
           export HOME="$TMPDIR"
-          zizmor --offline --no-progress --persona pedantic ${source}/.github
+          zizmor --offline --no-progress --strict-collection --persona pedantic ${source}/.github
           check-jsonschema --builtin-schema vendor.github-workflows ${source}/.github/workflows/*.yml
           check-jsonschema --builtin-schema vendor.dependabot ${source}/.github/dependabot.yml
           touch "$out"

@@ -1,6 +1,7 @@
 //! Tandem releases a web frontend and its backend as one release. ARCHITECTURE.md tells the whole; this is the map.
 //!
-//! - Pure: [`plan`], [`event`], [`state`], [`sink`], [`changes`], [`redact`], [`exit`], [`live`].
+//! - Pure: [`plan`], [`event`], [`state`], [`sink`], [`changes`], [`redact`], [`exit`], [`live`],
+//!   [`codegen`].
 //! - The seam: [`world`] with its two sides, `real` and `sim`; [`once`], [`journal`] and [`refs`] behind it.
 //! - The release: [`run`] → [`executor`] → [`lane`] over the providers' clients [`netlify`] and [`render`].
 //! - The surface: [`cli`], [`config`], [`credentials`], [`console`].
@@ -8,6 +9,7 @@
 pub mod bundle;
 pub mod changes;
 pub mod cli;
+pub mod codegen;
 pub mod config;
 pub mod console;
 pub mod credentials;

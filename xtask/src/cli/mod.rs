@@ -4,6 +4,7 @@ pub mod app;
 pub mod bench;
 pub mod ci;
 pub mod cloud;
+pub mod codegen;
 pub mod deploy;
 pub mod doctor;
 pub mod history;
@@ -144,6 +145,8 @@ enum Command {
     Redact(pipes::RedactArgs),
     /// Run what a change must pass, section by section, with a table of times at the end
     Ci(ci::CiArgs),
+    /// Write the workflows, render.yaml and the site's rules for the backend from deploy.toml
+    Codegen(codegen::CodegenArgs),
     /// Measure what orchestration costs, as ratios against an ideal or a peer
     Bench(bench::BenchArgs),
     /// Print a completion script for a shell
@@ -276,6 +279,7 @@ fn run(cli: &Cli, environ: &Environ, console: &Console) -> Result<u8, Failure> {
         Command::Match(args) => pipes::run_match(&app, args),
         Command::Redact(args) => pipes::run_redact(&app, args),
         Command::Ci(args) => ci::run(&app, args),
+        Command::Codegen(args) => codegen::run(&app, args),
         Command::Bench(args) => bench::run(&app, args),
         Command::Completions(args) => pipes::run_completions(&app, args),
     }

@@ -64,6 +64,8 @@ pub struct Backend {
     pub toolchain: Option<Vec<String>>,
     /// Names of variables that it needs and whose values only the provider holds; the lane runs when one is added or taken away. Default: none.
     pub variables: Vec<String>,
+    /// The provider's runtime, whose toolchain the build command finds. Default: `rust`.
+    pub runtime: String,
     /// Required. The provider's build command.
     pub build: String,
     /// Required. The provider's start command.
@@ -101,6 +103,7 @@ impl Default for Backend {
             quantifier: Quantifier::default(),
             toolchain: None,
             variables: Vec::new(),
+            runtime: "rust".to_owned(),
             build: String::new(),
             start: String::new(),
             health: "/api/health".to_owned(),

@@ -40,13 +40,14 @@ pub const LOCAL: &str = "local";
 pub const PRODUCTION: &str = "production";
 
 /// Where the file has tables that are no lists.
-const TABLES: [&[&str]; 6] = [
+const TABLES: [&[&str]; 7] = [
     &["frontend"],
     &["backend", "disk"],
     &["backend", "local", "env"],
     &["backend", "rehearse"],
     &["backend", "env"],
     &["environments", "*", "notify"],
+    &["workflows"],
 ];
 
 /// All of `deploy.toml`.
@@ -65,6 +66,8 @@ pub struct Config {
     pub backend: Backend,
     /// Where releases go. `local` is always among them.
     pub environments: BTreeMap<EnvironmentName, Environment>,
+    /// How the workflow files are written.
+    pub workflows: Workflows,
     /// The text this was read from, so that a later complaint can still point into it.
     #[serde(skip)]
     source: Source,
@@ -90,6 +93,25 @@ impl Default for Check {
             timeout_s: 900,
         }
     }
+}
+
+/// How the workflow files are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Workflows {
+    /// How the work before a release is spread over the CI service's machines.
+    pub prepare: PrepareJobs,
+}
+
+/// How the work before a release is spread over the CI service's machines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PrepareJobs {
+    /// One job does all of it. The default.
+    #[default]
+    One,
+    /// One job for each entry of `plan --github-matrix`.
+    Matrix,
 }
 
 /// One place to release to, and how carefully.

@@ -2,6 +2,7 @@
 //!
 //! A section is a variant with a line about it, and an arm of [`Section::run`] that reads like the script it replaces.
 
+use super::super::codegen;
 use super::runner::{Ci, Stop};
 use super::{fresh_clone, listed_source, readme};
 use clap::ValueEnum;
@@ -13,6 +14,8 @@ pub(super) enum Section {
     Format,
     /// Clippy finds nothing
     Lints,
+    /// Generated files are what deploy.toml says
+    Generated,
     /// Workflows are safe and mean what their schemas say
     Workflows,
     /// The modules of the dashboard pass their tests
@@ -58,12 +61,17 @@ impl Section {
                 ci.needs_path("Cargo.toml")?;
                 ci.sh("cargo clippy --workspace --all-targets --locked -- --deny warnings")
             }
+            Self::Generated => {
+                codegen::check(ci.project).map_err(|failure| Stop::Failed(failure.text))
+            }
             Self::Workflows => {
                 ci.needs_path(".github/workflows")?;
                 let install = "pip install --requirement .ci/requirements.txt";
                 ci.needs_tool("zizmor", install)?;
                 ci.needs_tool("check-jsonschema", install)?;
-                ci.sh("zizmor --offline --no-progress --persona pedantic .github")?;
+                ci.sh(
+                    "zizmor --offline --no-progress --strict-collection --persona pedantic .github",
+                )?;
                 ci.sh("check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml")?;
                 ci.needs_path(".github/dependabot.yml")?;
                 ci.sh("check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml")

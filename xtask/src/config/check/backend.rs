@@ -13,6 +13,9 @@ use std::collections::BTreeMap;
 /// Render's regions, from its API description.
 const REGIONS: [&str; 5] = ["frankfurt", "ohio", "oregon", "singapore", "virginia"];
 
+/// Render's runtimes that take a build command and a start command, from its description of Blueprints.
+const RUNTIMES: [&str; 6] = ["elixir", "go", "node", "python", "ruby", "rust"];
+
 /// Folders of the system or the build, where Render mounts no disk.
 const FORBIDDEN_MOUNTS: [&str; 9] = [
     "/",
@@ -65,7 +68,20 @@ pub(super) fn check(checker: &mut Checker<'_>, at: &At, backend: &Backend) {
         backend.max_shutdown_delay_s,
         1..=300,
     );
-    region(checker, &at.key("region"), &backend.region);
+    one_of(
+        checker,
+        &at.key("runtime"),
+        &backend.runtime,
+        &RUNTIMES,
+        "runtime",
+    );
+    one_of(
+        checker,
+        &at.key("region"),
+        &backend.region,
+        &REGIONS,
+        "region",
+    );
     checker.required(&at.key("plan"), &backend.plan, "plan = \"starter\"");
     check_env(checker, &at.key("env"), &backend.env);
     if let Some(disk) = &backend.disk {
@@ -91,15 +107,16 @@ pub(super) fn check(checker: &mut Checker<'_>, at: &At, backend: &Backend) {
     );
 }
 
-fn region(checker: &mut Checker<'_>, at: &At, region: &str) {
-    if REGIONS.contains(&region) {
+/// Reports a value that is not among the provider's; `what` is what they call themselves.
+fn one_of(checker: &mut Checker<'_>, at: &At, value: &str, known: &[&str], what: &str) {
+    if known.contains(&value) {
         return;
     }
-    let hint = match nearest(region, REGIONS) {
+    let hint = match nearest(value, known.iter().copied()) {
         Some(near) => format!("did you mean '{near}'?"),
-        None => format!("the regions are {}", REGIONS.join(", ")),
+        None => format!("the {what}s are {}", known.join(", ")),
     };
-    checker.report(at, format!("'{region}' is no region of Render"), hint);
+    checker.report(at, format!("'{value}' is no {what} of Render"), hint);
 }
 
 fn check_disk(checker: &mut Checker<'_>, backend_at: &At, disk: &Disk, backend: &Backend) {
