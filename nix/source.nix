@@ -12,6 +12,7 @@ toSource {
     ../Cargo.lock
     ../Cargo.toml
     ../backend
+    ../fuzz
     ../migrations
     ../rust-toolchain.toml
     ../tests
@@ -20,7 +21,7 @@ toSource {
     # What is released, and what the tests release.
     ../deploy.toml
     ../frontend
-    (maybeMissing ../render.yaml)
+    ../render.yaml
 
     # What the tests hold against the rest: pins, pipelines, rules, documents.
     ../.ci

@@ -30,8 +30,8 @@ pub const READ: [&str; 9] = [
     ".cargo/config.toml",
     ".cargo/deny.toml",
     ".ci/requirements.txt",
+    workflows::RELEASE_BUILD,
     "flake.nix",
-    "rust-toolchain.toml",
 ];
 
 /// What is there: deploy.toml, and the text of every file of [`READ`] and of [`site_rules`] that exists.

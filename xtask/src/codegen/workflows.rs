@@ -16,6 +16,9 @@ const TEMPLATES: [(&str, &str); 3] = [
     (ROLLBACK, include_str!("templates/rollback.yml")),
 ];
 
+/// Prints the path of a program that it has built from the commit and the toolchain alone.
+pub(super) const RELEASE_BUILD: &str = ".ci/release-build";
+
 /// The same for every step that releases; no other step has them.
 const CREDENTIALS: &str = "\
 GITHUB_TOKEN: ${{ github.token }}
@@ -70,6 +73,7 @@ pub(super) fn generate(project: &Project<'_>) -> Result<Vec<(&'static str, Strin
             ("choose", CHOOSE.to_owned()),
             ("credentials", CREDENTIALS.to_owned()),
             ("verify", VERIFY.replace("@{xtask}", &tool)),
+            ("tool", released_tool(project, &tool)),
             ("xtask", tool),
             ("prepare_minutes", (prepare + AROUND_MINUTES).to_string()),
             ("release_minutes", release.to_string()),
@@ -160,6 +164,17 @@ fn tool(cargo_config: Option<&str>) -> String {
         words.next()
     });
     format!("--package {} --bin xtask", package.unwrap_or("xtask"))
+}
+
+/// The tool as it is handed over: reproducible, where the project knows how to build it so.
+fn released_tool(project: &Project<'_>, tool: &str) -> String {
+    if project.has(RELEASE_BUILD) {
+        format!("install -D \"$({RELEASE_BUILD} xtask auditable)\" tool/xtask")
+    } else {
+        format!(
+            "cargo auditable build --release --locked {tool}\ninstall -D target/release/xtask tool/xtask"
+        )
+    }
 }
 
 #[cfg(test)]
