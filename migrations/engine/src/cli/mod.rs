@@ -210,7 +210,7 @@ fn work(args: &Args, cancel: &Cancel, err: &mut dyn Write) -> Result<Answer, Err
     if folder_needed {
         progress::say_ignored(&args.dir, &found, err);
     }
-    let (sender, receiver) = std::sync::mpsc::channel();
+    let (relay, receiver) = progress::Relay::new();
     let committed = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&committed);
     let migrator = match args.migrator(found.files) {
@@ -223,8 +223,7 @@ fn work(args: &Args, cancel: &Cancel, err: &mut dyn Write) -> Result<Answer, Err
                 .unwrap_or_else(PoisonError::into_inner)
                 .extend(files.iter().cloned());
         }
-        // Nobody listens any more only after the work is done.
-        sender.send(event).ok();
+        relay.pass(event);
     });
     let outcome = std::thread::scope(|scope| {
         let worker = scope.spawn(move || {
@@ -233,8 +232,8 @@ fn work(args: &Args, cancel: &Cancel, err: &mut dyn Write) -> Result<Answer, Err
             let pending = outcome.as_ref().err().map(|_| migrator.unrecorded());
             (outcome, pending.unwrap_or_default())
         });
-        for event in receiver {
-            progress::write(&event, err);
+        for events in receiver {
+            progress::write(&events, err);
         }
         worker.join()
     });

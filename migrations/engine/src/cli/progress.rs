@@ -2,15 +2,67 @@
 
 use crate::Discovery;
 use crate::cancel::Cancel;
+use crate::clock::Stopwatch;
 use crate::event::{Event, Phase};
 use std::io::Write;
 use std::path::Path;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
-/// Writes one event as a line. That nobody reads progress is no reason to stop.
-pub(crate) fn write(event: &Event, err: &mut dyn Write) {
-    if let Some(line) = line(event) {
-        writeln!(err, "{line}").ok();
+/// Files that ran are told together when they come faster than this.
+const TOGETHER: Duration = Duration::from_millis(100);
+
+/// Hands events to the thread that writes them. Waking it for each of a thousand short files would take longer than to
+/// apply them.
+pub(crate) struct Relay {
+    sender: Sender<Vec<Event>>,
+    held: Mutex<(Vec<Event>, Stopwatch)>,
+}
+
+impl Relay {
+    pub(crate) fn new() -> (Self, Receiver<Vec<Event>>) {
+        let (sender, receiver) = channel();
+        let held = Mutex::new((Vec::new(), Stopwatch::start()));
+        (Self { sender, held }, receiver)
     }
+
+    pub(crate) fn pass(&self, event: Event) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let can_wait = match event {
+            Event::Started { .. } => return,
+            Event::Ran { .. } => held.1.elapsed() < TOGETHER,
+            _ => false,
+        };
+        held.0.push(event);
+        if !can_wait {
+            self.send(&mut held);
+        }
+    }
+
+    fn send(&self, held: &mut (Vec<Event>, Stopwatch)) {
+        // Nobody listens any more only after the work is done.
+        self.sender.send(std::mem::take(&mut held.0)).ok();
+        held.1 = Stopwatch::start();
+    }
+}
+
+/// The end of the work: what was held goes out.
+impl Drop for Relay {
+    fn drop(&mut self) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        self.send(&mut held);
+    }
+}
+
+/// Writes events, each as a line. That nobody reads progress is no reason to stop.
+pub(crate) fn write(events: &[Event], err: &mut dyn Write) {
+    let lines: String = events
+        .iter()
+        .filter_map(line)
+        .flat_map(|line| [line, "\n".to_owned()])
+        .collect();
+    err.write_all(lines.as_bytes()).ok();
 }
 
 /// Says what in the folder is no migration, and when nothing is: a wrong folder must not look like a database that is up to date.
