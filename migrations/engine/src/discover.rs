@@ -52,7 +52,7 @@ pub fn look_into(dir: &Path, order: Option<Order>) -> Result<Discovery, Error> {
     let root = fs_err::canonicalize(dir).doing(|| "find the migrations folder".to_owned())?;
     let mut names = Vec::new();
     walk(&root, &root, "", 0, &mut names)?;
-    let (names, mut ignored) = chosen(names)?;
+    let (names, mut ignored) = chosen(&names)?;
     ignored.sort();
     let names = sorted(names, order)?;
     refuse_clashes(names.iter().map(String::as_str))?;
@@ -131,7 +131,7 @@ fn walk(
 }
 
 /// Tells the migrations from everything else: both by path, the second only as far as somebody might take it for one.
-fn chosen(names: Vec<String>) -> Result<(Vec<String>, Vec<String>), Error> {
+fn chosen(names: &[String]) -> Result<(Vec<String>, Vec<String>), Error> {
     let folder = |name: &str| name.rsplit_once('/').map(|(folder, _)| folder.to_owned());
     let is_entry = |name: &str| {
         let file = name.rsplit('/').next().unwrap_or_default();
@@ -149,7 +149,7 @@ fn chosen(names: Vec<String>) -> Result<(Vec<String>, Vec<String>), Error> {
         }
     }
     let (mut kept, mut ignored) = (Vec::new(), Vec::new());
-    for name in &names {
+    for name in names {
         let inside = ancestors(name).find(|folder| entries.contains_key(*folder));
         let down = name.rsplit('/').next() == Some("down.sql") || name.ends_with(".down.sql");
         let is_migration = match inside {
@@ -158,7 +158,7 @@ fn chosen(names: Vec<String>) -> Result<(Vec<String>, Vec<String>), Error> {
         };
         if is_migration && !down {
             kept.push(name.clone());
-        } else if !down || (is_migration && !has_up_half(name, &names)) {
+        } else if !down || (is_migration && !has_up_half(name, names)) {
             ignored.push(name.clone());
         }
     }
@@ -305,8 +305,8 @@ mod tests {
     #[test]
     fn migrations_are_files_folders_with_one_file_and_version_folders() {
         let choose = |names: &[&str]| {
-            let names = names.iter().map(|name| (*name).to_owned()).collect();
-            match chosen(names) {
+            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            match chosen(&names) {
                 Ok((kept, ignored)) => format!("{} | {}", kept.join(" "), ignored.join(" ")),
                 Err(error) => error.message(),
             }

@@ -151,16 +151,16 @@ impl Migrator {
     }
 
     fn no_match(&self, search: &Search) -> Error {
-        let mut message = "no file leaves this schema".to_owned();
+        let mut lines = vec!["no file leaves this schema".to_owned()];
         let hint = match &search.nearest {
-            Some((index, lines)) => {
+            Some((index, differences)) => {
                 let name = self.name(*index);
-                message.push_str(&format!("; nearest is {name}, which differs in:"));
-                for line in lines.iter().take(LINES_MAX) {
-                    message.push_str(&format!("\n  {line}"));
-                }
-                if let Some(more) = lines.len().checked_sub(LINES_MAX + 1) {
-                    message.push_str(&format!("\n  … and {} more", more + 1));
+                lines = vec![format!(
+                    "no file leaves this schema; nearest is {name}, which differs in:"
+                )];
+                lines.extend(differences.iter().take(LINES_MAX).cloned());
+                if differences.len() > LINES_MAX {
+                    lines.push(format!("… and {} more", differences.len() - LINES_MAX));
                 }
                 format!("make the database agree, or, if the difference does not matter, name the last applied file: --baseline {name}")
             }
@@ -169,11 +169,9 @@ impl Migrator {
             }
         };
         if let Some(stopped) = &search.stopped {
-            message.push_str(&format!(
-                "\n  on an empty database the files stop at {stopped}"
-            ));
+            lines.push(format!("on an empty database the files stop at {stopped}"));
         }
-        refused(message, &hint)
+        refused(lines.join("\n  "), &hint)
     }
 
     fn ambiguous(&self, matches: &[usize], files: &[Prepared<'_>]) -> Error {
@@ -182,7 +180,10 @@ impl Migrator {
             matches.first().copied().unwrap_or(0),
             matches.last().copied().unwrap_or(0),
         );
-        let mut message = format!("the schema is the same after {}", names.join(" and after "));
+        let mut lines = vec![format!(
+            "the schema is the same after {}",
+            names.join(" and after ")
+        )];
         let between = files.get(first + 1..=last).unwrap_or_default();
         for file in between.iter().take(LINES_MAX) {
             let changes = |word: &&str| {
@@ -195,8 +196,8 @@ impl Migrator {
             {
                 let at = location(file.name, file.text, statement.start);
                 let text: Vec<&str> = statement.text.split_whitespace().collect();
-                message.push_str(&format!(
-                    "\n  {}:{}: {}",
+                lines.push(format!(
+                    "{}:{}: {}",
                     file.name,
                     at.line,
                     excerpt(&text.join(" "))
@@ -204,7 +205,7 @@ impl Migrator {
             }
         }
         refused(
-            message,
+            lines.join("\n  "),
             "what differs is in the rows: look whether the statements above have run, and name the last file that is applied: --baseline FILE",
         )
     }
