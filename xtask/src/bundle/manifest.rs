@@ -285,7 +285,11 @@ mod tests {
     fn it_is_read_as_it_was_written() {
         let written = manifest(&Lane::ALL);
         assert_eq!(Manifest::parse(written.text().as_bytes()).unwrap(), written);
-        assert_snapshot!(written.text());
+        // Which bytes a lane's tree is digested from is not this module's to say.
+        let text = Lane::ALL.into_iter().fold(written.text(), |text, lane| {
+            text.replace(&tree_sha256(&source('a'), lane), &format!("{lane}'s tree"))
+        });
+        assert_snapshot!(text);
     }
 
     #[test]
