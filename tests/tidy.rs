@@ -3,6 +3,7 @@
 //! All of them read text: that is crude and quick, and whoever is caught can see why.
 
 mod documents;
+mod duplicates;
 mod licences;
 mod walls;
 

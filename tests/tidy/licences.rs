@@ -1,6 +1,6 @@
 //! Under which terms what others wrote is used here.
 
-use super::{nothing_found, repo};
+use super::{nothing_found, read, repo};
 use serde_json::Value;
 use std::process::Command;
 
@@ -85,6 +85,20 @@ fn is_allowed(expression: &str) -> bool {
         part.split(" OR ")
             .any(|licence| LICENCES.contains(&licence.trim()))
     })
+}
+
+/// cargo-deny judges what is released, this file also what tests use: it may allow more, never less.
+#[test]
+fn the_rules_of_cargo_deny_allow_nothing_else() {
+    let rules: toml::Table = read(".cargo/deny.toml").parse().unwrap();
+    let licences = &rules["licenses"];
+    let exceptions = licences["exceptions"].as_array().unwrap().iter();
+    let lists = exceptions.map(|exception| &exception["allow"]);
+    for list in lists.chain([&licences["allow"]]) {
+        for licence in list.as_array().unwrap() {
+            assert!(LICENCES.contains(&licence.as_str().unwrap()), "{licence:?}");
+        }
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ const LIST: &str = "nix/source.nix";
 /// whole workspace, so that dependencies are the ones that are compiled already.
 const TESTS: [&str; 2] = [
     "cargo test --offline --locked --workspace --lib",
-    "cargo test --offline --locked --workspace --test tandem -- hermetic:: tidy:: help::",
+    "cargo test --offline --locked --workspace --test tandem -- hermetic:: tidy:: help:: codegen:: pipelines::",
 ];
 
 pub(super) fn run(ci: &Ci<'_>) -> Result<(), Stop> {
