@@ -51,6 +51,62 @@ fn a_release_can_be_made_in_two_steps() {
 }
 
 #[test]
+fn the_parts_of_a_bundle_can_be_prepared_on_several_machines() {
+    let env = TestEnv::new();
+    let config = fs_err::read_to_string(env.root().join("deploy.toml")).unwrap();
+    env.write(
+        "deploy.toml",
+        &format!("{config}\n[[checks]]\nname = \"links\"\nrun = \"echo none is broken\"\n"),
+    );
+    let head = env.commit("Check the links");
+    let part = |args: &[&str], out: &str| {
+        let whole = [&["deploy", "--prepare", "--out", out], args].concat();
+        env.xtask(&whole)
+    };
+    // Of the two checks each runs on its own, and neither for the lanes.
+    let links = part(&["--check", "links"], "../parts/links");
+    assert_snapshot!(links.assert_exit(0).normal_stdout(), @r"
+    ✓ Prepared SHORT in ../parts/links
+      checks    links
+    next: cargo xtask deploy --bundle ../parts
+    ");
+    let lanes = part(&["--no-checks"], "../parts/lanes");
+    lanes.assert_exit(0).assert_silent_about("links");
+    part(&["--check", "typo"], "../parts/typo")
+        .assert_exit(2)
+        .assert_says("no check is called 'typo' (hint: deploy.toml has: unit tests, links)");
+
+    // What is not there has not passed.
+    let refused = env.xtask(&["deploy", "--bundle", "../parts"]);
+    refused.assert_exit(3).assert_says(
+        "check 'unit tests' is configured and is not among those that passed for the bundle",
+    );
+    part(&["--check", "unit tests"], "../parts/tests").assert_exit(0);
+    env.xtask(&["deploy", "--bundle", "../parts"])
+        .assert_exit(0)
+        .assert_says("passed before, for the bundle: ");
+    assert_eq!(env.cloud().site_commit(), head);
+
+    // A part is verified as a whole is, and no two may bring the same lane or another commit.
+    let page = env.beside("parts/lanes/frontend/index.html");
+    let text = fs_err::read_to_string(&page).unwrap();
+    fs_err::write(&page, "changed").unwrap();
+    env.xtask(&["deploy", "--bundle", "../parts"])
+        .assert_exit(3)
+        .assert_says("../parts/lanes/frontend/index.html is not what was prepared");
+    fs_err::write(&page, text).unwrap();
+    part(&[], "../parts/whole").assert_exit(0);
+    env.xtask(&["deploy", "--bundle", "../parts"])
+        .assert_exit(3)
+        .assert_says("the parts of ../parts are of two bundles: two of them have the ");
+    env.change_frontend("Later");
+    part(&["--check", "links"], "../parts/whole").assert_exit(0);
+    env.xtask(&["deploy", "--bundle", "../parts"])
+        .assert_exit(3)
+        .assert_says("the parts of ../parts are of two bundles: one is of commit ");
+}
+
+#[test]
 fn a_bundle_inside_the_project_is_no_part_of_it() {
     let env = TestEnv::without_git();
     for _ in 0..2 {

@@ -370,3 +370,99 @@ fn the_answers_of_a_rollback_become_its_arguments() {
         assert_eq!(input["default"].is_null(), name == "reason", "{name}");
     }
 }
+
+#[test]
+fn the_answers_of_a_deploy_become_its_arguments() {
+    let env = TestEnv::without_git();
+    pretend_tool(&env);
+    let workflow = workflow("deploy");
+    let temp = env.beside("tmp").display().to_string();
+    let with = |job: &str, name: &str, lanes: &str, force: &str| {
+        let vars = [
+            ("ENVIRONMENT", "production"),
+            ("LANES", lanes),
+            ("FORCE", force),
+        ];
+        let step = step(&workflow["jobs"][job], name);
+        args(&env, step, &vars).replace(&temp, "TEMP")
+    };
+    for (job, name, lanes, force, wanted) in [
+        (
+            "prepare",
+            "Check and build",
+            "both",
+            "",
+            "--prepare --out TEMP/bundle",
+        ),
+        (
+            "prepare",
+            "Check and build",
+            "backend",
+            "",
+            "--prepare --out TEMP/bundle --only backend",
+        ),
+        (
+            "release",
+            "Release",
+            "both",
+            "false",
+            "--bundle TEMP/bundle",
+        ),
+        (
+            "release",
+            "Release",
+            "frontend",
+            "true",
+            "--bundle TEMP/bundle --only frontend --force",
+        ),
+        (
+            "release",
+            "Finish what was cut off",
+            "both",
+            "true",
+            "--bundle TEMP/bundle --resume",
+        ),
+    ] {
+        assert_eq!(
+            with(job, name, lanes, force),
+            format!("deploy --env production {wanted}")
+        );
+    }
+    assert_eq!(
+        with("release", "Say what is live", "both", "true"),
+        "status --env production"
+    );
+}
+
+/// Whoever prepares could put anything into the archive; nothing of it may land beside the folder that is then verified.
+#[test]
+fn what_was_prepared_is_unpacked_into_a_folder_of_its_own() {
+    let env = TestEnv::without_git();
+    let workflow = workflow("deploy");
+    let script = step(&workflow["jobs"]["release"], "Unpack it")["run"]
+        .as_str()
+        .unwrap();
+    let (made, repository) = (env.beside("made"), env.beside("repository"));
+    for folder in ["bundle", "outside"] {
+        fs_err::create_dir_all(made.join("x").join(folder)).unwrap();
+        fs_err::write(made.join("x").join(folder).join("file"), folder).unwrap();
+    }
+    fs_err::write(made.join("sneaky"), "sneaky").unwrap();
+    fs_err::create_dir(&repository).unwrap();
+    fs_err::create_dir_all(env.beside("tmp/prepared")).unwrap();
+    let archive = env.beside("tmp/prepared/bundle.tar");
+    let tar = env
+        .command("tar", &made.join("x"))
+        .args(["--create", "--absolute-names", "--file"])
+        .arg(&archive)
+        .args(["bundle", "outside", "../sneaky"])
+        .status();
+    assert!(tar.unwrap().success());
+    let output = run(&env, script, &repository, &[]);
+    assert!(output.status.success(), "{output:?}");
+    assert!(env.beside("tmp/bundle/file").exists());
+    for stranger in ["tmp/outside", "tmp/sneaky", "sneaky"] {
+        assert!(!env.beside(stranger).exists(), "{stranger}");
+    }
+    assert_eq!(fs_err::read_dir(&repository).unwrap().count(), 0);
+}

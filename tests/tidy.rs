@@ -213,5 +213,7 @@ fn no_module_is_forgotten() {
 /// What cargo itself looks for.
 fn is_root(path: &str) -> bool {
     let file = path.rsplit('/').next().unwrap_or(path);
-    ["main.rs", "lib.rs", "build.rs"].contains(&file) || path.contains("/examples/")
+    ["main.rs", "lib.rs", "build.rs"].contains(&file)
+        || path.contains("/examples/")
+        || path.contains("/fuzz_targets/")
 }

@@ -23,7 +23,7 @@ pub struct Preparing<'a> {
     pub commands: &'a Commands,
     /// The commit.
     pub source: &'a SourceTree,
-    /// The lanes; never none.
+    /// The lanes; none when only checks are run.
     pub lanes: &'a [Lane],
     /// Where the site's build leaves its files.
     pub site: &'a dyn BuiltSite,

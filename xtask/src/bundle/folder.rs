@@ -1,4 +1,5 @@
-//! A bundle as a folder: `manifest.json`, and below `frontend/` the files that it names and no others.
+//! A bundle as a folder: `manifest.json`, and below `frontend/` the files that it names and no others; or a folder of such folders,
+//! when several machines have prepared a part each.
 
 use super::manifest::{FileDigest, Manifest};
 use crate::config::Config;
@@ -22,9 +23,17 @@ const MANIFEST_MAX_BYTES: u64 = 64 << 20;
 /// Problems that are spelled out; more of them only say the same.
 const PROBLEMS_MAX: usize = 10;
 
-/// A bundle that has been verified.
+/// A bundle that has been verified, in one part or in several that were prepared on machines of their own.
 #[derive(Clone, Debug)]
 pub struct Bundle {
+    shown: PathBuf,
+    manifest: Manifest,
+    parts: Vec<Part>,
+}
+
+/// One folder with a manifest.
+#[derive(Clone, Debug)]
+struct Part {
     dir: PathBuf,
     shown: PathBuf,
     manifest: Manifest,
@@ -68,35 +77,46 @@ impl Bundle {
         config: &Config,
         source: &SourceTree,
     ) -> Result<Self, BundleError> {
-        let name = shown.display();
         let refused = |problem: String| BundleError::Refused(vec![problem]);
-        let path = dir.join(MANIFEST);
-        if !path.is_file() {
+        let unread = |error: anyhow::Error| refused(format!("{error:#}"));
+        let mut parts = Vec::new();
+        for (dir, shown) in folders(dir, shown).map_err(unread)? {
+            let manifest = read_limited(&dir.join(MANIFEST), MANIFEST_MAX_BYTES)
+                .and_then(|text| Manifest::parse(&text))
+                .map_err(|error| {
+                    let name = shown.display();
+                    refused(format!("{name}/{MANIFEST} cannot be used: {error:#}"))
+                })?;
+            parts.push(Part {
+                dir,
+                shown,
+                manifest,
+            });
+        }
+        let name = shown.display();
+        let mut manifests = parts.iter().map(|part| part.manifest.clone());
+        let Some(first) = manifests.next() else {
             return Err(BundleError::Absent(format!(
                 "{name} is no bundle: it has no {MANIFEST} (hint: `cargo xtask deploy --prepare --out {name}` makes one)"
             )));
-        }
-        let manifest = read_limited(&path, MANIFEST_MAX_BYTES)
-            .and_then(|text| Manifest::parse(&text))
-            .map_err(|error| refused(format!("{name}/{MANIFEST} cannot be used: {error:#}")))?;
-        let bundle = Self {
-            dir: dir.to_owned(),
-            shown: shown.to_owned(),
-            manifest,
         };
-        let mut problems: Vec<String> = bundle
-            .manifest
+        let manifest = manifests.try_fold(first, Manifest::join).map_err(|error| {
+            refused(format!("the parts of {name} are of two bundles: {error:#}"))
+        })?;
+        let mut problems: Vec<String> = manifest
             .disagreements(config, source)
             .into_iter()
             .map(|problem| format!("the bundle {name} does not fit: {problem}"))
             .collect();
-        problems.extend(
-            bundle
-                .damage()
-                .map_err(|error| refused(format!("{error:#}")))?,
-        );
+        for part in &parts {
+            problems.extend(part.damage().map_err(unread)?);
+        }
         if problems.is_empty() {
-            Ok(bundle)
+            Ok(Self {
+                shown: shown.to_owned(),
+                manifest,
+                parts,
+            })
         } else {
             Err(BundleError::Refused(problems))
         }
@@ -112,6 +132,27 @@ impl Bundle {
         &self.shown
     }
 
+    /// The part that has the built site.
+    fn site(&self) -> Option<&Part> {
+        let mut parts = self.parts.iter();
+        parts.find(|part| part.manifest.lanes.contains_key(&Lane::Frontend))
+    }
+}
+
+/// The folders of a bundle, as they are found and as the caller would name them: itself, or those in it that have a manifest.
+fn folders(dir: &Path, shown: &Path) -> Result<Vec<(PathBuf, PathBuf)>> {
+    if dir.join(MANIFEST).is_file() {
+        return Ok(vec![(dir.to_owned(), shown.to_owned())]);
+    }
+    if !dir.is_dir() {
+        return Ok(Vec::new());
+    }
+    let parts = entries(dir)?.into_iter();
+    let parts = parts.filter(|(_, path)| path.join(MANIFEST).is_file());
+    Ok(parts.map(|(name, path)| (path, shown.join(name))).collect())
+}
+
+impl Part {
     fn wanted(&self) -> &BTreeMap<String, FileDigest> {
         static NONE: BTreeMap<String, FileDigest> = BTreeMap::new();
         self.manifest
@@ -203,16 +244,21 @@ impl Bundle {
 
 impl BuiltSite for Bundle {
     fn paths(&self) -> Result<Vec<String>> {
-        Ok(self.wanted().keys().cloned().collect())
+        let wanted = self.site().map(Part::wanted);
+        Ok(wanted
+            .into_iter()
+            .flat_map(BTreeMap::keys)
+            .cloned()
+            .collect())
     }
 
     /// Verified once more: between the look at the whole and the upload somebody may have changed it.
     fn read(&self, path: &str) -> Result<Vec<u8>> {
-        let wanted = self
-            .wanted()
-            .get(path)
-            .with_context(|| format!("{path} is not part of the bundle"))?;
-        self.content(path, wanted)
+        let found = self
+            .site()
+            .and_then(|part| Some((part, part.wanted().get(path)?)));
+        let (part, wanted) = found.with_context(|| format!("{path} is not part of the bundle"))?;
+        part.content(path, wanted)
     }
 }
 

@@ -149,6 +149,35 @@ impl Manifest {
         text
     }
 
+    /// The manifest of two parts that were prepared apart.
+    ///
+    /// # Errors
+    /// When they are not of the same commit and configuration, or both have a lane.
+    pub fn join(mut self, other: Self) -> Result<Self> {
+        if self.commit != other.commit {
+            bail!(
+                "one is of commit {}, one of {}",
+                self.commit.short(),
+                other.commit.short()
+            );
+        }
+        if (&self.config_sha256, &self.tool) != (&other.config_sha256, &other.tool) {
+            bail!("they were prepared with two versions of Tandem or of deploy.toml");
+        }
+        if let Some(lane) = other
+            .lanes
+            .keys()
+            .find(|lane| self.lanes.contains_key(lane))
+        {
+            bail!(
+                "two of them have the {lane} (hint: `--no-checks` prepares the lanes, `--check` none)"
+            );
+        }
+        self.lanes.extend(other.lanes);
+        self.checks.extend(other.checks);
+        Ok(self)
+    }
+
     /// Everything in which it differs from the commit and the configuration that are about to be released, each with a way out.
     pub fn disagreements(&self, config: &Config, source: &SourceTree) -> Vec<String> {
         let mut found = Vec::new();

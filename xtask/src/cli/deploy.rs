@@ -55,7 +55,13 @@ pub struct DeployArgs {
     /// The folder that --prepare leaves its bundle in
     #[arg(long, value_name = "DIR", requires = "prepare")]
     pub out: Option<PathBuf>,
-    /// Release what --prepare left there, after verifying it; runs no configured command
+    /// Prepare only what this check says, and no lane: a part of a bundle; may be given twice
+    #[arg(long, value_name = "NAME", requires = "prepare", conflicts_with_all = ["no_checks", "only"])]
+    pub check: Vec<String>,
+    /// Prepare the lanes only: the part of a bundle whose other parts are checks
+    #[arg(long, requires = "prepare")]
+    pub no_checks: bool,
+    /// Release what --prepare left there, or its parts in folders there, after verifying it; runs no configured command
     #[arg(long, value_name = "DIR", conflicts_with_all = ["prepare", "abort"])]
     pub bundle: Option<PathBuf>,
     /// Go on with the run that stopped

@@ -3,7 +3,7 @@
 use super::app::{App, Failure, Project};
 use super::deploy::{DeployArgs, read_source};
 use crate::bundle::{self, Manifest};
-use crate::config::LOCAL;
+use crate::config::{Config, LOCAL};
 use crate::credentials::{CredentialName, ENV_FILE};
 use crate::executor::cancelled_exit;
 use crate::exit::Exit;
@@ -40,7 +40,10 @@ pub fn run(app: &App<'_>, args: &DeployArgs, shown: &Path) -> Result<u8, Failure
     may_write(&project, &out)?;
     warn_of_credentials(app, &project);
     let source = read_source(app, &project, &LOCAL.into())?;
-    let lanes = if args.only.is_empty() {
+    let config = part(&project.config, args)?;
+    let lanes = if !args.check.is_empty() {
+        Vec::new()
+    } else if args.only.is_empty() {
         Lane::ALL.to_vec()
     } else {
         args.only.clone()
@@ -59,20 +62,52 @@ pub fn run(app: &App<'_>, args: &DeployArgs, shown: &Path) -> Result<u8, Failure
     };
     let preparing = Preparing {
         world: &world,
-        config: &project.config,
+        config: &config,
         commands: &commands,
         source: &source,
         lanes: &lanes,
         site: &site,
     };
     let manifest = preparing.bundle(&out).map_err(|error| failed(&error))?;
-    let next = format!("cargo xtask deploy --bundle {}", shown.display());
+    let is_part = args.no_checks || !args.check.is_empty();
+    // A part alone releases nothing; all of them do, from the folder that they are put in.
+    let whole = shown.parent().filter(|_| is_part).unwrap_or(shown);
+    let next = format!("cargo xtask deploy --bundle {}", whole.display());
     app.console.out(&if args.json {
         json(&manifest, shown, world.now().mono_ms, next)?
     } else {
         text(&manifest, shown, &next)
     });
     Ok(Exit::Done.code())
+}
+
+/// The configuration with the checks that are wanted here. It still is that of the whole file: its digest is the file's.
+fn part(config: &Config, args: &DeployArgs) -> Result<Config, Failure> {
+    let mut config = config.clone();
+    let names: Vec<&str> = config
+        .checks
+        .iter()
+        .map(|check| check.name.as_str())
+        .collect();
+    if let Some(unknown) = args
+        .check
+        .iter()
+        .find(|name| !names.contains(&name.as_str()))
+    {
+        return Err(Failure::usage(format!(
+            "no check is called '{unknown}' (hint: {} has: {})",
+            config.file(),
+            names.join(", ")
+        )));
+    }
+    if args.no_checks {
+        config.checks.clear();
+    } else if !args.check.is_empty() {
+        config
+            .checks
+            .retain(|check| args.check.contains(&check.name));
+    }
+    Ok(config)
 }
 
 fn may_write(project: &Project, out: &Path) -> Result<(), Failure> {
@@ -133,7 +168,7 @@ fn text(manifest: &Manifest, shown: &Path, next: &str) -> String {
         .map(|check| check.name.as_str())
         .collect();
     let checks = if checks.is_empty() {
-        "none configured".to_owned()
+        "none".to_owned()
     } else {
         checks.join(", ")
     };
