@@ -46,24 +46,24 @@ fn a_plan_says_what_would_run_and_why() {
         "ALTER TABLE revenue DROP COLUMN note;\n",
     );
     env.commit("Change both");
-    assert_snapshot!(env.xtask(&["plan"]).assert_exit(0).normal_stdout(), @r"
+    assert_snapshot!(env.xtask(&["plan"]).assert_exit(0).normal_stdout(), @r#"
     local: would release SHORT
       Change both
       live now: release RUN
 
     frontend  runs: frontend/about.html modified and 1 more
-              1 modified, 1 deleted
+              1 modified, 1 deleted; the first by rule frontend/**
               ~ frontend/about.html
               - frontend/style.css
 
     backend   runs: migrations/0003_drop_note.sql added
-              1 added
+              1 added; the first by rule migrations/**
               + migrations/0003_drop_note.sql
 
     reversible: no, because 0003_drop_note.sql changes the schema in a way that the live version cannot run on
     migrations:
       0003_drop_note.sql  ! the live version cannot run after it
-    ");
+    "#);
     assert_eq!(
         env.xtask(&["deploy", "--dry-run"]).stdout,
         env.xtask(&["plan"]).stdout,

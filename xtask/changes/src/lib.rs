@@ -6,5 +6,6 @@
 pub mod assign;
 pub mod filter;
 pub mod glob;
+pub mod lines;
 pub mod manifest;
 pub mod tree;

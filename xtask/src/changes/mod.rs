@@ -4,7 +4,7 @@
 pub mod import;
 pub mod ndjson;
 
-pub use ::changes::{filter, glob, manifest, tree};
+pub use ::changes::{filter, glob, lines, manifest, tree};
 
 use crate::config::{self, Config};
 use crate::ids::Lane;

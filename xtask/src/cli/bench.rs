@@ -4,6 +4,7 @@
 //! is judged: an aim is printed beside a figure and changes no exit code.
 
 mod build;
+mod changes;
 mod lanes;
 mod measure;
 mod program;
@@ -91,6 +92,8 @@ pub fn run(app: &App<'_>, args: &BenchArgs) -> Result<u8, Failure> {
     rows.extend(lanes::rows());
     say("this program in a project of its own");
     rows.extend(program::rows(app, &project)?);
+    say("a repository of 100,000 files, and a million paths");
+    rows.extend(changes::rows(app, &project)?);
     if args.build {
         say("cold builds");
         rows.extend(build::cold(app, &project)?);

@@ -2,12 +2,17 @@
 
 use super::app::{App, Failure};
 use crate::changes::filter::{Filter, Quantifier, Rule};
+use crate::changes::lines;
 use crate::changes::ndjson as match_ndjson;
 use crate::credentials::Credentials;
 use crate::exit::Exit;
 use crate::redact::{RedactingWriter, Redactor, ndjson as redact_ndjson};
 use clap::Args;
+use rayon::prelude::{IntoParallelRefIterator as _, ParallelIterator as _};
 use std::io::{BufRead as _, Write as _};
+
+/// Read at a time.
+const BLOCK: usize = 1 << 20;
 
 /// Filter paths on standard input by a lane's pattern dialect: picomatch with dot files, as dorny/paths-filter runs it.
 #[derive(Args, Debug)]
@@ -60,7 +65,37 @@ pub fn run_match(_app: &App<'_>, args: &MatchArgs) -> Result<u8, Failure> {
         .collect::<Result<_, _>>()?;
     let filter =
         Filter::new(rules, args.quantifier).map_err(|error| Failure::usage(error.to_string()))?;
-    each_line(|line| filter.matches(line, None).matched.then(|| line.to_owned()))
+    or_closed(select_lines(&filter))
+}
+
+/// Copies the lines of standard input that the filter selects, as they come, on all processors.
+fn select_lines(filter: &Filter) -> std::io::Result<()> {
+    let (mut input, mut out) = (std::io::stdin().lock(), std::io::stdout().lock());
+    let mut text = Vec::new();
+    let mut block = vec![0; BLOCK];
+    loop {
+        let read = std::io::Read::read(&mut input, &mut block)?;
+        text.extend_from_slice(&block[..read]);
+        // A line is decided when it is whole; the last one may end without a line end.
+        let whole = match text.iter().rposition(|byte| *byte == b'\n') {
+            _ if read == 0 => text.len(),
+            Some(end) => end + 1,
+            None => 0,
+        };
+        let pieces = lines::pieces(&text[..whole], rayon::current_num_threads());
+        let selected: Vec<Vec<u8>> = pieces
+            .par_iter()
+            .map(|piece| lines::select(filter, piece))
+            .collect();
+        for piece in selected {
+            out.write_all(&piece)?;
+        }
+        if read == 0 {
+            return out.flush();
+        }
+        out.flush()?;
+        text.drain(..whole);
+    }
 }
 
 /// Runs `redact`: without `--ndjson` it removes the credentials that this environment holds.

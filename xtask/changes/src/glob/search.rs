@@ -75,11 +75,11 @@ impl Program {
 fn with_set<T: Text + ?Sized>(program: &Program, text: &T) -> bool {
     let units = text.len();
     if units <= UNITS_MAX_64 {
-        Search::<T, u64>::run(program, text)
+        Search::<'_, '_, T, u64>::run(program, text)
     } else if units <= UNITS_MAX_128 {
-        Search::<T, u128>::run(program, text)
+        Search::<'_, '_, T, u128>::run(program, text)
     } else {
-        Search::<T, Wide>::run(program, text)
+        Search::<'_, '_, T, Wide>::run(program, text)
     }
 }
 
@@ -91,23 +91,34 @@ enum Walk {
     Ahead,
 }
 
-struct Search<'a, T: ?Sized, P> {
+/// Facts that a search remembers on the stack: asking for memory would be a good part of a short one.
+const FEW: usize = 16;
+
+struct Search<'a, 'k, T: ?Sized, P> {
     program: &'a Program,
     text: &'a T,
     /// What has been found out: for each class, the positions after its units; then for each look-around, where it holds; then
-    /// for each loop, the positions it has been through. One list, because allocating it is a good part of a short search.
-    known: Vec<Option<P>>,
+    /// for each loop, the positions it has been through.
+    known: &'k mut [Option<P>],
 }
 
-impl<'a, T: Text + ?Sized, P: Positions> Search<'a, T, P> {
+impl<'a, T: Text + ?Sized, P: Positions> Search<'a, '_, T, P> {
     fn run(program: &'a Program, text: &'a T) -> bool {
         let Some(root) = &program.root else {
             return false;
         };
-        let mut search = Self {
+        let facts = program.classes.len() + program.looks.len() + program.loops;
+        let (mut few, mut many) = ([const { None }; FEW], Vec::new());
+        let known = if facts <= FEW {
+            &mut few[..facts]
+        } else {
+            many.resize(facts, None);
+            &mut many[..]
+        };
+        let mut search = Search {
             program,
             text,
-            known: vec![None; program.classes.len() + program.looks.len() + program.loops],
+            known,
         };
         let all = P::all(text.len());
         !search.step(root, all, Walk::Back).is_empty()

@@ -32,6 +32,23 @@ pub(super) struct Cost {
 /// # Errors
 /// When it cannot be started or fails.
 pub(super) fn cost(command: &[&str], dir: &Path, env: &[(String, String)]) -> Result<Cost> {
+    cost_with(command, None, dir, env)
+}
+
+/// The same with a file as standard input.
+///
+/// # Errors
+/// When it cannot be started or fails.
+pub(super) fn cost_with(
+    command: &[&str],
+    input: Option<&Path>,
+    dir: &Path,
+    env: &[(String, String)],
+) -> Result<Cost> {
+    let stdin = match input {
+        Some(path) => Stdio::from(File::open(path).context("open the input")?),
+        None => Stdio::null(),
+    };
     let shown = command.join(" ");
     let (program, args) = command.split_first().context("no command to measure")?;
     // A file never makes a writer wait, as a pipe that nobody reads would.
@@ -43,7 +60,7 @@ pub(super) fn cost(command: &[&str], dir: &Path, env: &[(String, String)]) -> Re
         .current_dir(dir)
         .env_clear()
         .envs(env.iter().map(|(name, value)| (name, value)))
-        .stdin(Stdio::null())
+        .stdin(stdin)
         .stdout(Stdio::null())
         .stderr(said.try_clone().context("share a file")?)
         .spawn()
@@ -107,6 +124,13 @@ pub(super) fn median(
         .copied()
         .context("nothing was measured")?;
     Ok(Cost { peak_mb, ..middle })
+}
+
+/// How often per second `act` is done, when one call does `count` of them.
+pub(super) fn rate(count: usize, act: impl FnOnce()) -> f64 {
+    let started = Instant::now();
+    act();
+    count as f64 / started.elapsed().as_secs_f64()
 }
 
 /// The peak so far; 0 when the process has ended.

@@ -74,14 +74,14 @@ pub(super) fn environment(app: &App<'_>) -> Vec<(String, String)> {
 }
 
 /// A project with a live release; its cloud stops with it.
-struct Scratch {
+pub(super) struct Scratch {
     dir: TempDir,
-    env: Vec<(String, String)>,
+    pub(super) env: Vec<(String, String)>,
     exe: String,
 }
 
 impl Scratch {
-    fn live(app: &App<'_>, project: &Project, exe: &str) -> Result<Self> {
+    pub(super) fn live(app: &App<'_>, project: &Project, exe: &str) -> Result<Self> {
         let env = environment(app)
             .into_iter()
             .filter(|(name, _)| name != "TANDEM_STATE_DIR" && name != "TANDEM_ENV")
@@ -94,10 +94,18 @@ impl Scratch {
         let backend = scratch.backend(project)?;
         scratch.fill(&backend)?;
         scratch.copy_migrations(project)?;
+        let _made = cost(&["git", "init", "--quiet"], scratch.root(), &scratch.env)?;
+        scratch.commit()?;
+        let _first = cost(&[exe, "deploy"], scratch.root(), &scratch.env)?;
+        Ok(scratch)
+    }
+
+    /// Commits everything.
+    pub(super) fn commit(&self) -> Result<()> {
         for git in [
-            &["init", "--quiet"][..],
-            &["add", "."],
+            &["git", "add", "."][..],
             &[
+                "git",
                 "-c",
                 "user.name=bench",
                 "-c",
@@ -107,13 +115,12 @@ impl Scratch {
                 "--message=bench",
             ],
         ] {
-            let _cost = cost(&[&["git"], git].concat(), scratch.root(), &scratch.env)?;
+            let _cost = cost(git, self.root(), &self.env)?;
         }
-        let _first = cost(&[exe, "deploy"], scratch.root(), &scratch.env)?;
-        Ok(scratch)
+        Ok(())
     }
 
-    fn root(&self) -> &Path {
+    pub(super) fn root(&self) -> &Path {
         self.dir.path()
     }
 
