@@ -215,5 +215,5 @@ fn is_root(path: &str) -> bool {
     let file = path.rsplit('/').next().unwrap_or(path);
     ["main.rs", "lib.rs", "build.rs"].contains(&file)
         || path.contains("/examples/")
-        || path.contains("/fuzz_targets/")
+        || path.starts_with("fuzz/fuzz_targets/")
 }

@@ -1,8 +1,10 @@
 //! What differs from what is live, whatever happened to the history: each test moves a repository with a real remote in a way that
 //! misleads whoever compares commits.
 
+use crate::env::TestEnv;
 use crate::env::origin::{Origin, lane, write};
 use std::ffi::OsStr;
+use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
 
 const NOTHING: (bool, Vec<String>) = (false, Vec::new());
@@ -29,9 +31,22 @@ fn a_shallow_clone_sees_exactly_what_differs() {
     assert_eq!(plan["lanes"][0]["rule"], "frontend/**");
     clone.xtask(&["deploy", "--prod"]).assert_exit(0);
     assert_eq!(lane(&clone.plan(), "frontend"), NOTHING);
-    // The local environment works in it as well.
-    clone.xtask(&["deploy"]).assert_exit(0);
-    clone.xtask(&["cloud", "down"]).assert_exit(0);
+    // The local environment works in it as well, with a cloud of its own.
+    let alone = TestEnv::without_git();
+    fs_err::remove_dir_all(alone.root()).unwrap();
+    let url = format!("file://{}", origin.bare.display());
+    let place = alone.root();
+    alone.git_in(
+        &alone.beside("home"),
+        &[
+            "clone",
+            "--quiet",
+            "--depth=1",
+            &url,
+            place.to_str().unwrap(),
+        ],
+    );
+    alone.xtask(&["deploy"]).assert_exit(0);
 }
 
 #[test]
@@ -217,8 +232,8 @@ fn a_tree_of_a_hundred_thousand_files() {
     let mut skipped = String::new();
     for number in 0..FILES {
         let path = format!("backend/data/{}/{number}.txt", number % 100);
-        index.push_str(&format!("100644 {blob}\t{path}\n"));
-        skipped.push_str(&format!("{path}\n"));
+        writeln!(index, "100644 {blob}\t{path}").unwrap();
+        writeln!(skipped, "{path}").unwrap();
     }
     let feed = |args: &[&str], text: &str| {
         let path = env.beside("tmp/index");

@@ -1,6 +1,8 @@
 //! Workflows as people write them, and what is said about those that cannot be read.
 
 use super::*;
+use crate::changes::LaneFilters;
+use crate::changes::manifest::{self, Change};
 use crate::config::Config;
 use insta::assert_snapshot;
 use std::path::Path;
@@ -180,7 +182,7 @@ fn what_cannot_be_read_is_refused_with_its_line() {
         "a: {added x}\n",
     ] {
         let error = read(text, 1).expect_err(text).in_file("f");
-        said.push_str(&format!("{text:?}\n    {error}\n"));
+        let _infallible = writeln!(said, "{text:?}\n    {error}");
     }
     assert_snapshot!(said, @r#"
     "not a dictionary"
@@ -255,4 +257,54 @@ fn what_is_said_in_several_ways_means_the_same() {
     assert_eq!(one("a: \"x\\\\y\""), "x\\y");
     assert_eq!(one("a: src/{a,b}/*.[jt]s"), "src/{a,b}/*.[jt]s");
     assert_eq!(one("a: x:y"), "x:y");
+}
+
+/// The filters of the workflow that this tool replaces, moved over; and which lanes the action says for each file there can be,
+/// whatever happened to it.
+#[test]
+fn the_replaced_workflow_s_filters_select_the_same_files() {
+    const FILTERS: &str = "          filters: |\n            frontend:\n              - 'src/**'\n              - 'public/**'\n              - 'package.json'\n              - 'vite.config.js'\n            backend:\n              - 'backend/**'\n              - 'package.json'\n";
+    const FILES: [(&str, &[Lane]); 16] = [
+        ("src/main.js", &[Lane::Frontend]),
+        ("src/deep/er/x.css", &[Lane::Frontend]),
+        ("src/.env", &[Lane::Frontend]),
+        ("src", &[Lane::Frontend]),
+        ("srcs/x", &[]),
+        ("public/index.html", &[Lane::Frontend]),
+        ("vite.config.js", &[Lane::Frontend]),
+        ("package.json", &[Lane::Frontend, Lane::Backend]),
+        ("package-lock.json", &[]),
+        ("backend/server.js", &[Lane::Backend]),
+        ("backend/migrations/001.sql", &[Lane::Backend]),
+        ("backend/package.json", &[Lane::Backend]),
+        ("Backend/server.js", &[]),
+        ("README.md", &[]),
+        (".github/workflows/deploy.yml", &[]),
+        ("docs/src/x.md", &[]),
+    ];
+    let workflow = format!("steps:\n      - uses: dorny/paths-filter@v2\n        with:\n{FILTERS}");
+    let text = imported(&workflow)
+        .unwrap()
+        .replace("[frontend]\n", "[frontend]\npublish = \"dist\"\n")
+        .replace("[backend]\n", "[backend]\nbuild = \"x\"\nstart = \"y\"\n");
+    let config = Config::load(
+        Path::new("deploy.toml"),
+        &format!("project = \"shop\"\n{text}"),
+    )
+    .unwrap();
+    let filters = LaneFilters::compile(&config).unwrap();
+    for (path, lanes) in FILES {
+        use manifest::Status::{Added, Deleted, Modified, TypeChanged};
+        for status in [Added, Modified, Deleted, TypeChanged] {
+            let change = Change {
+                path: path.to_owned(),
+                status,
+            };
+            let selected: Vec<Lane> = Lane::ALL
+                .into_iter()
+                .filter(|lane| filters.fires(*lane, &change))
+                .collect();
+            assert_eq!(selected, lanes, "{path} {status:?}");
+        }
+    }
 }

@@ -9,6 +9,7 @@ use crate::changes::filter::{Filter, Quantifier, Rule};
 use crate::changes::glob::Pattern;
 use crate::changes::lines;
 use anyhow::{Context as _, Result, anyhow};
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 const FILES: usize = 100_000;
@@ -228,11 +229,14 @@ fn paths() -> String {
         }
         let pick = |list: &[&'static str], bits: u32| list[(random >> bits) as usize % list.len()];
         text.push_str(pick(&FOLDERS, 3));
-        text.push_str(&format!("/{:x}/", random & 0xf_ffff));
-        text.push_str(pick(&NAMES, 9));
-        text.push_str(&format!("{}.", number % 977));
-        text.push_str(pick(&ENDS, 17));
-        text.push('\n');
+        let _infallible = writeln!(
+            text,
+            "/{:x}/{}{}.{}",
+            random & 0xf_ffff,
+            pick(&NAMES, 9),
+            number % 977,
+            pick(&ENDS, 17)
+        );
     }
     text
 }
