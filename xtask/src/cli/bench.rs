@@ -7,6 +7,7 @@ mod build;
 mod changes;
 mod lanes;
 mod measure;
+mod migrations;
 mod program;
 mod simulated;
 
@@ -25,6 +26,9 @@ pub struct BenchArgs {
     /// Also clone HEAD and release it for the first time: minutes
     #[arg(long)]
     pub first_deploy: bool,
+    /// Also compare migrations with sqlite3 and the migration tools that are installed: compiles the engine optimised
+    #[arg(long)]
+    pub migrations: bool,
     /// One JSON document on standard output
     #[arg(long)]
     pub json: bool,
@@ -94,6 +98,9 @@ pub fn run(app: &App<'_>, args: &BenchArgs) -> Result<u8, Failure> {
     rows.extend(program::rows(app, &project)?);
     say("a repository of 100,000 files, and a million paths");
     rows.extend(changes::rows(app, &project)?);
+    if args.migrations {
+        rows.extend(migrations::rows(app, &project, &say)?);
+    }
     if args.build {
         say("cold builds");
         rows.extend(build::cold(app, &project)?);
