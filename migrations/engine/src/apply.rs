@@ -49,11 +49,11 @@ impl Migrator {
             return Ok(Progress::Done);
         }
         // Files that break a rule are refused before the lock is even asked for.
-        drop(self.prepare(&early.pending)?);
+        let prepared = self.prepare(&early.pending)?;
         let mut connection = self.open()?;
         let guard = Guard::install(&mut connection, &self.history_table)?;
         self.begin(&mut connection)?;
-        let outcome = self.under_lock(&mut connection, &guard, report);
+        let outcome = self.under_lock(&mut connection, &guard, report, (&early.pending, prepared));
         roll_back(&connection);
         if let Err(error) = &outcome {
             self.forget_backup(report, error);
@@ -89,9 +89,15 @@ impl Migrator {
         connection: &mut Connection,
         guard: &Guard,
         report: &mut Report,
+        (early, prepared): (&[usize], Vec<Prepared<'_>>),
     ) -> Result<Progress, Error> {
         let (now, last_applied) = self.look_again(connection)?;
-        let prepared = self.prepare(&now.pending)?;
+        // As a rule nobody was faster, and the files need not be read again.
+        let prepared = if now.pending == early {
+            prepared
+        } else {
+            self.prepare(&now.pending)?
+        };
         let pending: Vec<&Prepared<'_>> = prepared.iter().collect();
         if pending.is_empty() && now.unhashed.is_empty() {
             return Ok(Progress::Done);

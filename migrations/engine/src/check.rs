@@ -6,6 +6,7 @@ use crate::error::Error;
 use crate::lexer::{self, Statement, TokenKind};
 use crate::locate::{excerpt, location};
 use crate::source::{MigrationFile, without_bom};
+use std::ops::Range;
 
 /// A file that may run.
 #[derive(Clone, Debug)]
@@ -16,8 +17,8 @@ pub(crate) struct Prepared<'a> {
     pub(crate) checksum: String,
     pub(crate) raw_checksum: String,
     pub(crate) directives: Directives,
-    /// What will be executed, in order.
-    pub(crate) statements: Vec<Statement<'a>>,
+    /// Where the statements stand that will be executed, in order: [`Self::statements`] reads them.
+    pub(crate) spans: Vec<Range<usize>>,
     /// What is left out and why.
     pub(crate) notes: Vec<String>,
 }
@@ -40,7 +41,7 @@ pub(crate) fn prepare(file: &MigrationFile, own_transaction: bool) -> Result<Pre
         message,
         hint: hint.to_owned(),
     };
-    let found = lexer::statements(text).map_err(|unclosed| {
+    let found = spans(text).map_err(|unclosed| {
         let rest = text.get(unclosed.start..).unwrap_or_default();
         let rest = rest
             .get(..rest.find('\n').unwrap_or(rest.len()))
@@ -65,11 +66,27 @@ pub(crate) fn prepare(file: &MigrationFile, own_transaction: bool) -> Result<Pre
     let mut brackets = Brackets::default();
     let mut open_savepoints: Vec<(String, usize)> = Vec::new();
     let mut notes = Vec::new();
-    let mut statements = Vec::with_capacity(found.len());
-    for statement in found {
+    let mut kept = Vec::with_capacity(found.len());
+    for span in found {
+        let Some(statement) = at_span(text, &span) else {
+            continue;
+        };
         follow_savepoints(&statement, &mut open_savepoints);
         match judge(&statement, directives, &mut brackets) {
-            Verdict::Run => statements.push(statement),
+            Verdict::Run => {
+                if let Some(token) = parameter(&statement) {
+                    return Err(reject(
+                        token.start,
+                        statement.text,
+                        format!(
+                            "the parameter {} has no value here and would be NULL",
+                            token.text
+                        ),
+                        "write the value",
+                    ));
+                }
+                kept.push(span);
+            }
             Verdict::Skip(None) => {}
             Verdict::Skip(Some(why)) => {
                 // One note per file: generated files have a pair around every table.
@@ -82,17 +99,6 @@ pub(crate) fn prepare(file: &MigrationFile, own_transaction: bool) -> Result<Pre
             Verdict::Reject(message, hint) => {
                 return Err(reject(statement.start, statement.text, message, hint));
             }
-        }
-        if let Some(token) = statements.last().and_then(parameter) {
-            return Err(reject(
-                token.start,
-                statements.last().map_or("", |last| last.text),
-                format!(
-                    "the parameter {} has no value here and would be NULL",
-                    token.text
-                ),
-                "write the value",
-            ));
         }
     }
     if let Some((start, word, message, hint)) = brackets.unbalanced() {
@@ -113,9 +119,35 @@ pub(crate) fn prepare(file: &MigrationFile, own_transaction: bool) -> Result<Pre
         checksum: file.checksum(),
         raw_checksum: file.raw_checksum(),
         directives,
-        statements,
+        spans: kept,
         notes,
     })
+}
+
+impl<'a> Prepared<'a> {
+    /// What will be executed, in order; each is cut anew, because the tokens of a large file together are many times its
+    /// size.
+    pub(crate) fn statements(&self) -> impl Iterator<Item = Statement<'a>> {
+        self.spans
+            .iter()
+            .filter_map(|span| at_span(self.text, span))
+    }
+}
+
+/// Where the statements of a text stand.
+fn spans(text: &str) -> Result<Vec<Range<usize>>, lexer::Unclosed> {
+    let mut cutter = lexer::Cutter::new(text, 0);
+    let mut spans = Vec::new();
+    while let Some(statement) = cutter.next()? {
+        spans.push(statement.start..statement.start + statement.text.len());
+    }
+    Ok(spans)
+}
+
+fn at_span<'a>(text: &'a str, span: &Range<usize>) -> Option<Statement<'a>> {
+    let text = text.get(..span.end)?;
+    // It was cut before, so everything in it is closed.
+    lexer::Cutter::new(text, span.start).next().ok().flatten()
 }
 
 /// RELEASE closes the newest savepoint of its name and all that came after it.
@@ -197,12 +229,12 @@ fn decode(file: &MigrationFile) -> Result<&str, Error> {
 /// A view or a trigger reads the history only when it is used, possibly by the application: SQLite's parser, which the guard
 /// asks, does not look into it when it is made.
 pub(crate) fn refuse_stored_use(file: &Prepared<'_>, history_table: &str) -> Result<(), Error> {
-    let stored = |statement: &&Statement<'_>| {
+    let stored = |statement: &Statement<'_>| {
         let kind = |token: &lexer::Token<'_>| token.is("VIEW") || token.is("TRIGGER");
         let mut head = statement.tokens.iter().take(3);
         statement.word(0, "CREATE") && head.any(kind)
     };
-    for statement in file.statements.iter().filter(stored) {
+    for statement in file.statements().filter(stored) {
         let pairs = statement.tokens.windows(2);
         let found = pairs
             .filter(|pair| {

@@ -1,8 +1,8 @@
 //! `-- migrate: …` comments at the top of a file: how it asks for other treatment than the safe default.
 
 use crate::error::Error;
-use crate::lexer::Statement;
 use crate::locate::location;
+use std::ops::Range;
 
 /// What a file asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,7 +27,7 @@ const KNOWN: &str =
 pub(crate) fn directives(
     file: &str,
     text: &str,
-    statements: &[Statement<'_>],
+    statements: &[Range<usize>],
 ) -> Result<Directives, Error> {
     let mut asked = Directives::default();
     if !text.contains("migrate:") && !text.contains("-- +") {
@@ -40,9 +40,10 @@ pub(crate) fn directives(
     for line in text.split_inclusive('\n') {
         let start = offset + line.len() - line.trim_start().len();
         offset += line.len();
-        let in_statement = statements.iter().any(|statement| {
-            (statement.start..statement.start + statement.text.len()).contains(&start)
-        });
+        let at = statements.partition_point(|statement| statement.end <= start);
+        let in_statement = statements
+            .get(at)
+            .is_some_and(|statement| statement.contains(&start));
         let Some(comment) = line
             .trim()
             .strip_prefix("--")

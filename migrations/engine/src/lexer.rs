@@ -95,55 +95,74 @@ pub(crate) struct Unclosed {
 
 /// Cuts `text` into statements; empty statements (`;;`) and comments leave nothing.
 pub(crate) fn statements(text: &str) -> Result<Vec<Statement<'_>>, Unclosed> {
+    let mut cutter = Cutter::new(text, 0);
     let mut found = Vec::new();
-    let mut tokens: Vec<Token<'_>> = Vec::new();
-    let mut state = State::Start;
-    let mut at = 0;
-    while let Some((piece, length)) = scan(text, at)? {
-        let start = at;
-        at += length;
-        let Some(kind) = piece else { continue };
-        let token = Token {
-            kind,
-            text: text.get(start..at).unwrap_or_default(),
-            start,
-        };
-        state = state.after(&token);
-        if state == State::Start {
-            finish(text, &mut tokens, Some(at), &mut found);
-        } else {
-            tokens.push(token);
-        }
+    while let Some(statement) = cutter.next()? {
+        found.push(statement);
     }
-    if matches!(state, State::Trigger | State::TriggerSemicolon) {
-        let start = tokens.first().map_or(0, |token| token.start);
-        return Err(Unclosed {
-            what: "a CREATE TRIGGER that does not end in `; END;`",
-            start,
-        });
-    }
-    finish(text, &mut tokens, None, &mut found);
     Ok(found)
 }
 
-/// Moves the collected tokens into a statement. Without a semicolon it ends with its last token, so that a trailing
-/// comment is not part of it.
-fn finish<'a>(
+/// Most statements have no more.
+const TOKENS: usize = 24;
+
+/// Cuts one statement after the other: the tokens of a large file together are many times its size.
+pub(crate) struct Cutter<'a> {
     text: &'a str,
-    tokens: &mut Vec<Token<'a>>,
-    semicolon_end: Option<usize>,
-    found: &mut Vec<Statement<'a>>,
-) {
-    let (Some(first), Some(last)) = (tokens.first(), tokens.last()) else {
-        return;
-    };
-    let end = semicolon_end.unwrap_or(last.start + last.text.len());
-    let start = first.start;
-    found.push(Statement {
-        text: text.get(start..end).unwrap_or_default(),
-        start,
-        tokens: std::mem::take(tokens),
-    });
+    at: usize,
+}
+
+impl<'a> Cutter<'a> {
+    /// Begins at a byte offset that is in no statement.
+    pub(crate) fn new(text: &'a str, at: usize) -> Self {
+        Self { text, at }
+    }
+
+    /// The next statement; none at the end of the text.
+    pub(crate) fn next(&mut self) -> Result<Option<Statement<'a>>, Unclosed> {
+        let mut tokens: Vec<Token<'_>> = Vec::with_capacity(TOKENS);
+        let mut state = State::Start;
+        while let Some((piece, length)) = scan(self.text, self.at)? {
+            let start = self.at;
+            self.at += length;
+            let Some(kind) = piece else { continue };
+            let token = Token {
+                kind,
+                text: self.text.get(start..self.at).unwrap_or_default(),
+                start,
+            };
+            state = state.after(&token);
+            if state != State::Start {
+                tokens.push(token);
+            } else if !tokens.is_empty() {
+                return Ok(self.statement(tokens, Some(self.at)));
+            }
+        }
+        if matches!(state, State::Trigger | State::TriggerSemicolon) {
+            let start = tokens.first().map_or(0, |token| token.start);
+            return Err(Unclosed {
+                what: "a CREATE TRIGGER that does not end in `; END;`",
+                start,
+            });
+        }
+        Ok(self.statement(tokens, None))
+    }
+
+    /// Without a semicolon it ends with its last token, so that a trailing comment is not part of it.
+    fn statement(
+        &self,
+        tokens: Vec<Token<'a>>,
+        semicolon_end: Option<usize>,
+    ) -> Option<Statement<'a>> {
+        let (first, last) = (tokens.first()?, tokens.last()?);
+        let end = semicolon_end.unwrap_or(last.start + last.text.len());
+        let start = first.start;
+        Some(Statement {
+            text: self.text.get(start..end).unwrap_or_default(),
+            start,
+            tokens,
+        })
+    }
 }
 
 /// Where in a statement we are: only CREATE TRIGGER may contain semicolons, up to `; END ;`.

@@ -5,7 +5,6 @@
 
 use crate::check::Prepared;
 use crate::lexer::{Statement, Token, TokenKind};
-use crate::locate::location;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -97,9 +96,10 @@ pub(crate) fn read(file: &Prepared<'_>) -> Reading {
         rebuilt: BTreeMap::new(),
         moved: BTreeMap::new(),
         copies: BTreeMap::new(),
+        line_at: (0, 1),
     };
-    for statement in &file.statements {
-        reader.statement(statement);
+    for statement in file.statements() {
+        reader.statement(&statement);
     }
     reader.conclude();
     let mut reading = reader.reading;
@@ -166,17 +166,35 @@ struct Reader<'p, 'f> {
     moved: BTreeMap<String, String>,
     /// Tables that rows are copied from, and whether all of them are copied as they are.
     copies: BTreeMap<String, bool>,
+    /// A byte offset and the line it is in.
+    line_at: (usize, usize),
 }
 
 impl Reader<'_, '_> {
     /// Adds a finding about the statement or name at `start`.
     fn find(&mut self, start: usize, finding: Finding) {
-        let at = location(self.file.name, self.file.text, start);
+        let (line, column) = self.place(start);
         self.reading.findings.push(Finding {
-            line: at.line,
-            column: at.column,
+            line,
+            column,
             ..finding
         });
+    }
+
+    /// Line and column. Lines are counted on from the last place: from the start of the file each time, a large file with
+    /// many findings would take forever.
+    fn place(&mut self, start: usize) -> (usize, usize) {
+        let text = self.file.text;
+        let (from, line) = Some(self.line_at)
+            .filter(|(from, _)| *from <= start)
+            .unwrap_or((0, 1));
+        let between = text.get(from..start).unwrap_or_default();
+        let line = line + between.bytes().filter(|byte| *byte == b'\n').count();
+        self.line_at = (start, line);
+        let before = text.get(..start).unwrap_or_default();
+        let begin = before.rfind('\n').map_or(0, |newline| newline + 1);
+        let column = before.get(begin..).unwrap_or_default().chars().count() + 1;
+        (line, column)
     }
 
     /// What only the whole file tells: which tables are gone for good, and which came back.

@@ -187,7 +187,7 @@ impl Migrator {
         let between = files.get(first + 1..=last).unwrap_or_default();
         for file in between.iter().take(LINES_MAX) {
             let changes = |word: &&str| {
-                let mut statements = file.statements.iter();
+                let mut statements = file.statements();
                 statements.find(|statement| statement.word(0, word))
             };
             if let Some(statement) = ["INSERT", "UPDATE", "DELETE", "REPLACE", "WITH"]

@@ -211,14 +211,14 @@ impl Migrator {
         self.on_own_copy(|connection, pending| {
             let rehearsal = on_connection(self, connection, pending)?;
             let files = pending.iter().zip(&rehearsal.files).map(|(file, report)| {
-                let planned = |statement: &Statement<'_>| PlannedStatement {
+                let planned = |statement: Statement<'_>| PlannedStatement {
                     line: location(file.name, file.text, statement.start).line,
                     text: statement.text.to_owned(),
                 };
                 PlannedFile {
                     name: file.name.to_owned(),
                     transaction: !file.directives.no_transaction,
-                    statements: file.statements.iter().map(planned).collect(),
+                    statements: file.statements().map(planned).collect(),
                     findings: report.findings.clone(),
                 }
             });

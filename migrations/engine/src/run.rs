@@ -22,6 +22,13 @@ use std::collections::BTreeMap;
 /// What a rehearsal keeps from file to file: the rows after the last file that could change their number.
 pub(crate) type Measure = Option<rows::Counts>;
 
+/// What a file may leave behind in the connection.
+#[derive(Default)]
+struct Left {
+    settings: bool,
+    temporary: bool,
+}
+
 /// A connection with its guard, and what it is for.
 pub(crate) struct Runner<'a> {
     pub(crate) migrator: &'a Migrator,
@@ -52,23 +59,22 @@ impl Runner<'_> {
         let mut trail = measure.as_ref().map(|_| Trail::default());
         let watch = Stopwatch::start();
         let heartbeat = &self.migrator.heartbeat;
-        heartbeat.begin(self.phase, file.name, file.statements.len());
-        let ran = self.statements(file, &mut trail);
+        heartbeat.begin(self.phase, file.name, file.spans.len());
+        let left = self.statements(file, &mut trail);
         heartbeat.end();
-        ran?;
-        self.reset_connection(file)?;
+        self.reset_connection(file, &left?)?;
         let duration_ms = watch.elapsed_ms();
         let findings = self.findings(&reading, &before, &counts)?;
         let rows = self.measure(file, &reading, &trail.unwrap_or_default(), measure)?;
         self.migrator.emit(Event::Ran {
             phase: self.phase,
             file: file.name.to_owned(),
-            statements: file.statements.len(),
+            statements: file.spans.len(),
             duration_ms,
         });
         Ok(FileReport {
             name: file.name.to_owned(),
-            statements: file.statements.len(),
+            statements: file.spans.len(),
             duration_ms,
             compatible: lint::compatible(&findings),
             findings,
@@ -76,20 +82,23 @@ impl Runner<'_> {
         })
     }
 
-    fn statements(&self, file: &Prepared<'_>, trail: &mut Option<Trail>) -> Result<(), Error> {
-        for (index, statement) in file.statements.iter().enumerate() {
+    fn statements(&self, file: &Prepared<'_>, trail: &mut Option<Trail>) -> Result<Left, Error> {
+        let mut left = Left::default();
+        for (index, statement) in file.statements().enumerate() {
             if self.migrator.heartbeat.statement(index + 1)
                 && let Some(event) = self.migrator.heartbeat.beat()
             {
                 self.migrator.emit(event);
             }
-            let deletes = self.statement(file, statement)?;
+            let deletes = self.statement(file, &statement)?;
+            left.settings |= statement.word(0, "PRAGMA");
+            left.temporary |= statement.has("TEMP") || statement.has("TEMPORARY");
             if let Some(trail) = trail {
                 let structural = statement.word(0, "DROP") || statement.word(0, "ALTER");
-                trail.follow(statement, if structural { Vec::new() } else { deletes });
+                trail.follow(&statement, if structural { Vec::new() } else { deletes });
             }
         }
-        Ok(())
+        Ok(left)
     }
 
     /// What lint says about the file, now that it has run.
@@ -268,10 +277,9 @@ impl Runner<'_> {
 
     /// Settings and temporary tables belong to the connection: what one file leaves there must not reach the next, which
     /// may run in another process next time.
-    fn reset_connection(&self, file: &Prepared<'_>) -> Result<(), Error> {
+    fn reset_connection(&self, file: &Prepared<'_>, left: &Left) -> Result<(), Error> {
         let doing = || format!("tidy up the connection after {}", file.name);
-        let any = |of: &dyn Fn(&Statement<'_>) -> bool| file.statements.iter().any(of);
-        if any(&|statement| statement.word(0, "PRAGMA")) {
+        if left.settings {
             let schema = if file.directives.writable_schema {
                 "PRAGMA writable_schema = RESET;"
             } else {
@@ -282,13 +290,7 @@ impl Runner<'_> {
             let settings = format!("{schema}{defaults}");
             self.connection.execute_batch(&settings).doing(doing)?;
         }
-        let temporary = |statement: &Statement<'_>| {
-            statement
-                .tokens
-                .iter()
-                .any(|token| token.is("TEMP") || token.is("TEMPORARY"))
-        };
-        if any(&temporary) {
+        if left.temporary {
             for (kind, name) in self.temporary().doing(doing)? {
                 let sql = format!("DROP {kind} IF EXISTS temp.{}", quote(&name));
                 self.connection.execute_batch(&sql).doing(doing)?;
