@@ -132,7 +132,7 @@ impl Migrator {
         Ok(())
     }
 
-    fn scratch_prefix(&self) -> String {
+    pub(crate) fn scratch_prefix(&self) -> String {
         let name = self.database.file_name().unwrap_or_default();
         format!(".{}.rehearsal-", name.to_string_lossy())
     }

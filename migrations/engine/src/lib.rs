@@ -137,6 +137,7 @@ mod retention;
 mod rows;
 mod run;
 mod schema;
+mod scratch;
 mod shape;
 mod source;
 mod verify;

@@ -19,6 +19,7 @@ use crate::report::{DryRun, Lint, LintedFile, Lock, PlannedFile, PlannedStatemen
 use crate::rows;
 use crate::run::{Measure, Runner, changes};
 use crate::schema::Schema;
+use crate::scratch::Scratch;
 use rusqlite::Connection;
 use std::path::Path;
 
@@ -150,9 +151,9 @@ impl Migrator {
         match self.open_existing()? {
             None => work(self.open_scratch(Path::new(":memory:"))?, &pending),
             Some(source) => {
-                let folder =
-                    backup::scratch_folder(self, self.database.parent().unwrap_or(Path::new(".")))?;
-                let copy = folder.path().join("copy.db");
+                let parent = self.database.parent().unwrap_or(Path::new("."));
+                let scratch = Scratch::new(self, parent)?;
+                let copy = scratch.copy();
                 backup::copy(self, &source, &copy)?;
                 drop(source);
                 work(self.open_scratch(&copy)?, &pending)

@@ -99,6 +99,7 @@ pub fn run(app: &App<'_>, args: &BenchArgs) -> Result<u8, Failure> {
     say("a repository of 100,000 files, and a million paths");
     rows.extend(changes::rows(app, &project)?);
     if args.migrations {
+        say("migrations, by the engine as a server runs it: compiled optimised first");
         rows.extend(migrations::rows(app, &project, &say)?);
     }
     if args.build {

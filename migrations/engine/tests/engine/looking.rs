@@ -52,6 +52,22 @@ fn a_dry_run_finds_what_only_the_data_brings_out_and_changes_nothing() {
 }
 
 #[test]
+fn a_copy_that_a_killed_run_left_is_removed_and_one_in_use_is_not() {
+    let env = populated();
+    let left = |name: &str| {
+        let folder = env.folder.path().join(format!(".app.db.rehearsal-{name}"));
+        fs_err::create_dir(&folder).expect("a folder");
+        let alive = std::fs::File::create(folder.join(".alive")).expect("a file");
+        (folder, alive)
+    };
+    let (dead, _) = left("dead");
+    let (used, alive) = left("used");
+    alive.try_lock().expect("a lock");
+    env.migrator().rehearse().expect("nothing to do");
+    assert_eq!((dead.exists(), used.exists()), (false, true));
+}
+
+#[test]
 fn a_rehearsal_measures_rows_keys_size_and_locks() {
     let env = populated();
     env.sql("PRAGMA journal_mode = WAL");
