@@ -11,7 +11,7 @@ fn binary() -> Command {
     command
 }
 
-fn run(env: &Env, arguments: &[&str]) -> Output {
+pub(crate) fn run(env: &Env, arguments: &[&str]) -> Output {
     binary()
         .args(["--database", "app.db"])
         .args(arguments)
