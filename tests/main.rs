@@ -20,6 +20,7 @@ mod ci;
 mod cloud_command;
 mod codegen;
 mod concurrency;
+mod crash;
 mod doctor;
 mod first_release;
 mod help;

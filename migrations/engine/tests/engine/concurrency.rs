@@ -1,6 +1,8 @@
-//! Six runners at once, each with its own connections: every one succeeds and nothing is applied twice.
+//! Six runners at once, in one process and in six: every one succeeds and nothing is applied twice.
 
 use crate::env::Env;
+use migrate::{Event, Phase};
+use std::process::{Command, Stdio};
 
 /// Enough for several to be in every phase at once.
 const RUNNERS: usize = 6;
@@ -87,4 +89,104 @@ fn a_file_outside_a_transaction_is_waited_for() {
         env.value("SELECT count(*) || '/' || count(DISTINCT n) FROM log"),
         "19/19"
     );
+}
+
+/// Processes rather than threads: locks on files belong to processes.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "starts the real binary six times at once"
+)]
+#[test]
+fn sixty_of_sixty_processes_succeed() {
+    for round in 0..10 {
+        let env = filled();
+        let arguments: &[&str] = if round % 3 == 2 { &["--per-file"] } else { &[] };
+        // From nothing, where all of them make the database at once; and with rows and with a log, where the first one
+        // makes a backup.
+        if round % 2 == 1 {
+            env.sql("PRAGMA journal_mode = WAL; CREATE TABLE own (x); INSERT INTO own VALUES (1)");
+        }
+        if round == 9 {
+            env.file("0007b.sql", "-- migrate: no-transaction\nREINDEX;");
+        }
+        let start = || {
+            Command::new(env!("CARGO_BIN_EXE_migrate"))
+                .env_clear()
+                .args(["--database", "app.db", "--json"])
+                .args(arguments)
+                .current_dir(env.folder.path())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .expect("the binary runs")
+        };
+        let runners: Vec<_> = (0..RUNNERS).map(|_| start()).collect();
+        let mut applied = 0;
+        for runner in runners {
+            let output = runner.wait_with_output().expect("it ends");
+            let answer = String::from_utf8_lossy(&output.stdout);
+            assert!(output.status.success(), "round {round}: {answer}");
+            let answer: serde_json::Value = serde_json::from_str(&answer).expect("one document");
+            applied += answer["applied"].as_array().expect("a list").len();
+        }
+        let expected = FILES + usize::from(round == 9);
+        assert_eq!(applied, expected, "round {round}");
+        assert_eq!(
+            env.value("SELECT count(*) || '/' || count(DISTINCT n) FROM log"),
+            "19/19",
+            "round {round}"
+        );
+        assert_eq!(
+            env.value("SELECT count(*) FROM migrations"),
+            expected.to_string()
+        );
+        assert_eq!(env.backups().len(), round % 2, "round {round}");
+    }
+}
+
+/// Had this process opened the database file a second time and closed it again, its locks would be gone by now: they belong
+/// to the process, not to the handle.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "only another process can see whether the lock is there"
+)]
+#[test]
+fn the_lock_holds_from_the_backup_to_the_commit() {
+    for mode in ["delete", "wal"] {
+        let env = filled();
+        env.open()
+            .pragma_update(None, "journal_mode", mode)
+            .expect("a mode");
+        env.sql("CREATE TABLE own (x); INSERT INTO own VALUES (1)");
+        let (folder, asked) = (
+            env.folder.path().to_owned(),
+            std::sync::Mutex::new(Vec::new()),
+        );
+        let asked = std::sync::Arc::new(asked);
+        let answers = std::sync::Arc::clone(&asked);
+        let migrator = env.migrator().on_event(move |event| {
+            let is_moment = matches!(&event, Event::BackedUp { .. })
+                || matches!(&event, Event::Ran { phase: Phase::Apply, file, .. } if file == "0019.sql");
+            if is_moment {
+                let other = Command::new(env!("CARGO_BIN_EXE_migrate"))
+                    .env_clear()
+                    .args(["--database", "app.db", "--timeout", "0"])
+                    .current_dir(&folder)
+                    .output()
+                    .expect("the binary runs");
+                let said = String::from_utf8_lossy(&other.stderr).into_owned();
+                answers
+                    .lock()
+                    .expect("answers")
+                    .push((other.status.code(), said));
+            }
+        });
+        migrator.apply().expect("applied");
+        let asked = asked.lock().expect("answers");
+        assert_eq!(asked.len(), 2);
+        for (code, said) in asked.iter() {
+            assert_eq!(*code, Some(3), "{mode}: {said}");
+            assert!(said.contains("stayed locked by another process"), "{said}");
+        }
+    }
 }

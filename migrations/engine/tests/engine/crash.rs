@@ -7,38 +7,20 @@
 )]
 
 use crate::env::{Env, dump};
+use crate::lab::promises::{self, Applying, apply, backups_are_sound, open, text};
 use crate::lab::{Fault, Lab, Story};
-use rusqlite::Connection;
 use std::cell::RefCell;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 
 /// Power cuts per call besides the one after which only what was synced is there.
 const SEEDS: u64 = 3;
 
-/// A populated database and three pending files, one of them a rebuild.
+/// A populated database and three pending files.
 fn populated(mode: &str) -> Env {
     let env = Env::new();
-    env.open()
-        .pragma_update(None, "journal_mode", mode)
-        .expect("a mode");
-    env.file("1.sql", "CREATE TABLE a (x); CREATE TABLE c (x);");
-    env.apply().expect("the base");
-    env.sql("INSERT INTO a VALUES (1), (2); INSERT INTO c SELECT zeroblob(3000) FROM a");
-    pending(&env);
+    promises::populate(env.folder.path(), mode);
     env
-}
-
-fn pending(env: &Env) {
-    env.file(
-        "2.sql",
-        "CREATE TABLE t2 (x); INSERT INTO t2 SELECT x FROM a;",
-    );
-    env.file("3.sql", "CREATE TABLE n (x, y); INSERT INTO n SELECT x, 3 FROM a; DROP TABLE a; ALTER TABLE n RENAME TO a; CREATE TABLE t3 (x);");
-    env.file(
-        "4.sql",
-        "CREATE TABLE t4 (x); UPDATE c SET x = zeroblob(5000);",
-    );
 }
 
 /// As a killed service leaves it: a log beside the file, with content that is nowhere else.
@@ -51,8 +33,7 @@ fn with_a_log() -> Env {
         )
         .expect("a row in the log");
     let env = Env::new();
-    pending(&env);
-    env.file("1.sql", "CREATE TABLE a (x); CREATE TABLE c (x);");
+    promises::write_files(env.folder.path(), promises::BASE);
     for name in ["app.db", "app.db-wal"] {
         fs_err::copy(
             service.folder.path().join(name),
@@ -72,120 +53,9 @@ fn migrate(arguments: &'static [&'static str]) -> impl Fn(&Path) -> Command {
     }
 }
 
-fn open(path: &Path) -> Connection {
-    Connection::open(path).expect("the database")
-}
-
-fn text(connection: &Connection, sql: &str) -> String {
-    connection
-        .query_row(sql, [], |row| row.get(0))
-        .expect("a text")
-}
-
 fn is_sound(database: &Path) -> bool {
     let check = open(database).query_row("PRAGMA integrity_check", [], |row| row.get(0));
     check.is_ok_and(|problems: String| problems == "ok")
-}
-
-/// The names of the files whose table is there, and of those that are recorded, beyond the first.
-fn applied_and_recorded(connection: &Connection) -> (String, String) {
-    let tables = "SELECT coalesce(group_concat(substr(name, 2), ' '), '') FROM (SELECT name FROM sqlite_schema WHERE name IN ('t2', 't3', 't4') ORDER BY name)";
-    let known = "SELECT count(*) FROM sqlite_schema WHERE name = 'migrations'";
-    let has_history: i64 = connection
-        .query_row(known, [], |row| row.get(0))
-        .expect("a count");
-    let recorded = if has_history == 0 {
-        String::new()
-    } else {
-        text(
-            connection,
-            "SELECT coalesce(group_concat(substr(filename, 1, 1), ' '), '') FROM (SELECT filename FROM migrations WHERE filename > '2' ORDER BY filename)",
-        )
-    };
-    (text(connection, tables), recorded)
-}
-
-/// Every backup that has a name is a whole database.
-fn backups_are_sound(folder: &Path, place: &str) -> usize {
-    let Ok(entries) = fs_err::read_dir(folder.join("app.db.backups")) else {
-        return 0;
-    };
-    let mut sound = 0;
-    for entry in entries {
-        let path = entry.expect("an entry").path();
-        if path.extension().is_some_and(|extension| extension == "db") {
-            let problems = text(&open(&path), "PRAGMA integrity_check");
-            assert_eq!(problems, "ok", "{place}: {}", path.display());
-            sound += 1;
-        }
-    }
-    sound
-}
-
-/// Five promises about a run that applies, and the run that follows it.
-struct Applying {
-    /// All files in one transaction?
-    whole: bool,
-    /// Has the database rows of its own, so that a backup comes first?
-    populated: bool,
-    /// What the database holds in the end; filled by the undisturbed run.
-    golden: RefCell<Vec<String>>,
-}
-
-impl Applying {
-    fn new(whole: bool, populated: bool) -> Self {
-        Self {
-            whole,
-            populated,
-            golden: RefCell::default(),
-        }
-    }
-
-    fn check(&self, folder: &Path, status: Option<ExitStatus>, place: &str) {
-        let connection = open(&folder.join("app.db"));
-        assert_eq!(text(&connection, "PRAGMA integrity_check"), "ok", "{place}");
-        let (applied, recorded) = applied_and_recorded(&connection);
-        assert_eq!(
-            applied, recorded,
-            "{place}: half a file, or an unrecorded one"
-        );
-        drop(connection);
-        let is_success = status.is_some_and(|status| status.success());
-        assert!(
-            !is_success || recorded == "2 3 4",
-            "{place}: exit 0 with {recorded:?}"
-        );
-        if self.whole {
-            assert!(
-                ["", "2 3 4"].contains(&recorded.as_str()),
-                "{place}: {recorded:?}"
-            );
-            let code = status.and_then(|status| status.code());
-            assert!(
-                !matches!(code, Some(3 | 4)) || recorded.is_empty(),
-                "{place}: exit {code:?} with {recorded:?}"
-            );
-        }
-        let backups = backups_are_sound(folder, place);
-        assert!(
-            recorded.is_empty() || backups > 0 || !self.populated,
-            "{place}: changed without a backup"
-        );
-        apply(folder).unwrap_or_else(|error| panic!("{place}: the second run: {error}"));
-        let end = dump(&open(&folder.join("app.db")));
-        let mut golden = self.golden.borrow_mut();
-        if golden.is_empty() {
-            *golden = end;
-        } else {
-            assert_eq!(end, *golden, "{place}: the second run ends elsewhere");
-        }
-    }
-}
-
-/// A plain run, in this process.
-fn apply(folder: &Path) -> Result<migrate::Report, migrate::Error> {
-    let files = migrate::discover(&folder.join("migrations"), None)?;
-    migrate::Migrator::new(folder.join("app.db"), files).apply()
 }
 
 fn applying(
@@ -241,11 +111,8 @@ fn apply_file_by_file() {
 #[test]
 fn apply_to_a_new_database() {
     let env = Env::new();
-    env.file(
-        "1.sql",
-        "CREATE TABLE a (x); CREATE TABLE c (x); INSERT INTO a VALUES (1), (2);",
-    );
-    pending(&env);
+    let base = format!("{} INSERT INTO a VALUES (1), (2);", promises::BASE);
+    promises::write_files(env.folder.path(), &base);
     let promises = Applying::new(true, false);
     applying("apply, new", &env, &[], &promises, |lab, story| {
         lab.sweep(story, &Fault::ALL);
@@ -354,4 +221,58 @@ fn restore_over_rubble() {
             lab.cut_power(story, SEEDS);
         },
     );
+}
+
+/// A file outside a transaction can stop half way. Then nothing is run again blindly: the second run says that a person has to
+/// look, and the backup from before leads to the same end.
+#[test]
+fn apply_with_a_file_outside_a_transaction() {
+    let Some(lab) = Lab::open() else { return };
+    let env = populated("delete");
+    env.file(
+        "3.sql",
+        "-- migrate: no-transaction\nCREATE TABLE t3 (x);\nINSERT INTO t3 SELECT x FROM a;\nVACUUM;",
+    );
+    let golden = RefCell::new(Vec::new());
+    let check = |folder: &Path, status: Option<ExitStatus>, place: &str| {
+        let database = folder.join("app.db");
+        assert!(is_sound(&database), "{place}");
+        backups_are_sound(folder, place);
+        if let Err(error) = apply(folder) {
+            assert!(
+                matches!(error, migrate::Error::Unfinished { .. }),
+                "{place}: {error}"
+            );
+            assert!(!status.is_some_and(|status| status.success()), "{place}");
+            let backup = first_backup(folder);
+            migrate::Migrator::new(&database, Vec::new())
+                .restore(&backup)
+                .unwrap_or_else(|error| panic!("{place}: {error}"));
+            apply(folder).unwrap_or_else(|error| panic!("{place}: {error}"));
+        }
+        let end = dump(&open(&database));
+        let mut golden = golden.borrow_mut();
+        if golden.is_empty() {
+            *golden = end;
+        } else {
+            assert_eq!(end, *golden, "{place}");
+        }
+    };
+    let story = Story {
+        name: "apply, outside",
+        before: env.folder.path(),
+        command: &migrate(&[]),
+        check: &check,
+    };
+    lab.sweep(&story, &[Fault::Kill]);
+    lab.cut_power(&story, 1);
+}
+
+fn first_backup(folder: &Path) -> PathBuf {
+    let entries = fs_err::read_dir(folder.join("app.db.backups")).expect("the backups");
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    paths
+        .filter(|path| path.extension().is_some_and(|extension| extension == "db"))
+        .min()
+        .expect("a backup")
 }

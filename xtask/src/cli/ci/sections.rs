@@ -88,8 +88,10 @@ impl Section {
                 let mut env = ci.env.clone();
                 if ci.strict {
                     // Tests that would skip for want of a tool fail instead.
-                    let required = ["TANDEM_REQUIRE_BROWSER", "TANDEM_REQUIRE_NIX"];
-                    env.extend(required.map(|name| (name.to_owned(), "1".to_owned())));
+                    let required = ["BROWSER", "CC", "NIX", "NODE"];
+                    env.extend(
+                        required.map(|what| (format!("TANDEM_REQUIRE_{what}"), "1".to_owned())),
+                    );
                 }
                 ci.sh_in(
                     &ci.project.root,

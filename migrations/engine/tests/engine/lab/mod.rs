@@ -1,7 +1,7 @@
 //! A laboratory for crashes: runs a program on copies of a folder, kills it at every call that changes a file, tears that call,
 //! lets it fail, fills the disk from there on, or cuts the power afterwards; and has the caller look at what is left.
 //!
-//! It knows no engine, so that two packages can run their own programs in it.
+//! It knows no program, so that two packages can run their own in it; only [`promises`] knows what a migration is.
 #![expect(
     clippy::disallowed_methods,
     clippy::print_stdout,
@@ -9,6 +9,7 @@
 )]
 
 mod power;
+pub(crate) mod promises;
 mod recording;
 
 use power::Disk;
