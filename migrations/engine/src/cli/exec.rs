@@ -4,8 +4,10 @@
     reason = "replaces this process by the command; there is nothing left to supervise it"
 )]
 
-use super::{Args, run};
-use crate::error::exit_code;
+use super::progress::Signals;
+use super::{Args, run_until};
+use crate::cancel::Cancel;
+use crate::error::{Error, exit_code};
 use std::ffi::OsString;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt as _;
@@ -22,8 +24,8 @@ pub struct Exec {
     pub command: Vec<OsString>,
 }
 
-/// Migrates and replaces this process by the command; answers an exit code only when it does not get there. `path` is
-/// the search path for a command without a slash.
+/// Migrates and replaces this process by the command, with its number, environment and open files; answers an exit code only
+/// when it does not get there. `path` is the search path for a command without a slash.
 pub fn exec(exec: &Exec, path: Option<&OsString>, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
     let mut args = exec.args.clone();
     args.allow_newer = true;
@@ -48,11 +50,26 @@ pub fn exec(exec: &Exec, path: Option<&OsString>, out: &mut dyn Write, err: &mut
         .ok();
         return exit_code::USAGE;
     }
-    let code = run(&args, out, err);
+    let cancel = Cancel::new();
+    let signals = Signals::listen(&cancel);
+    // Standard output is the command's, unless a document was asked for.
+    let mut said = Vec::new();
+    let code = run_until(&cancel, &args, &mut said, err);
+    let to: &mut dyn Write = if args.json { &mut *out } else { &mut *err };
+    to.write_all(&said).and_then(|()| to.flush()).ok();
     if code != exit_code::DONE {
         return code;
     }
-    out.flush().and_then(|()| err.flush()).ok();
+    signals.let_through();
+    if let Some(signal) = cancel.signal() {
+        writeln!(
+            err,
+            "error: interrupted after migrating; {} was not started",
+            command.display()
+        )
+        .ok();
+        return Error::Interrupted { signal }.exit_code();
+    }
     let error = std::process::Command::new(&program)
         .arg0(command)
         .args(arguments)

@@ -159,6 +159,12 @@ struct Usage(&'static str);
 /// Carries out the request; results go to `out`, progress and errors to `err`. Answers the exit code: 0 done, 2 usage,
 /// 3 refused, 4 failed and rolled back, 9 the database needs a person, 130 and 143 interrupted.
 pub fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
+    let cancel = Cancel::new();
+    let _signals = progress::Signals::listen(&cancel);
+    run_until(&cancel, args, out, err)
+}
+
+fn run_until(cancel: &Cancel, args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
     if args.dry_run && args.other_action() {
         let message = "--dry-run goes with --baseline or stands alone";
         return finish(args, Ok(Answer::usage(message)), out, err);
@@ -174,11 +180,7 @@ pub fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
             err,
         );
     }
-    let cancel = Cancel::new();
-    let signals = progress::Signals::listen(&cancel);
-    let answer = work(args, &cancel, err);
-    drop(signals);
-    finish(args, answer, out, err)
+    finish(args, work(args, cancel, err), out, err)
 }
 
 fn finish(

@@ -6,8 +6,9 @@ use crate::clock::Stopwatch;
 use crate::event::{Event, Phase};
 use std::io::Write;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Files that ran are told together when they come faster than this.
@@ -125,33 +126,46 @@ fn line(event: &Event) -> Option<String> {
     })
 }
 
-/// While it lives, SIGINT, SIGTERM and SIGHUP roll back instead of killing.
-pub(crate) struct Signals(Vec<signal_hook::SigId>);
+/// While it lives, the first SIGINT, SIGTERM or SIGHUP asks for a rollback; the second does what it does to any program. That
+/// is safe too, the next start rolls back then, and it ends what cannot be asked.
+pub(crate) struct Signals {
+    ids: Vec<signal_hook::SigId>,
+    /// Whether the next signal is not caught.
+    uncaught: Arc<AtomicBool>,
+}
 
 impl Signals {
     pub(crate) fn listen(cancel: &Cancel) -> Self {
         use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+        use signal_hook::flag::{register, register_conditional_default, register_usize};
+        let uncaught = Arc::new(AtomicBool::new(false));
+        // In this order, so that the first signal is not its own second.
         let listen = |signal: i32| {
-            signal_hook::flag::register_usize(
-                signal,
-                cancel.cell(),
-                usize::try_from(signal).unwrap_or(2),
-            )
-            .ok()
+            let number = usize::try_from(signal).unwrap_or(2);
+            [
+                register_conditional_default(signal, Arc::clone(&uncaught)),
+                register_usize(signal, cancel.cell(), number),
+                register(signal, Arc::clone(&uncaught)),
+            ]
         };
         // A signal that cannot be listened to kills, and then the journal rolls back on the next start.
-        Self(
-            [SIGINT, SIGTERM, SIGHUP]
-                .into_iter()
-                .filter_map(listen)
-                .collect(),
-        )
+        let ids = [SIGINT, SIGTERM, SIGHUP]
+            .into_iter()
+            .flat_map(listen)
+            .filter_map(Result::ok)
+            .collect();
+        Self { ids, uncaught }
+    }
+
+    /// From now on a signal ends this process. What has come before is in the [`Cancel`], so that none gets lost in between.
+    pub(crate) fn let_through(&self) {
+        self.uncaught.store(true, Ordering::SeqCst);
     }
 }
 
 impl Drop for Signals {
     fn drop(&mut self) {
-        for id in self.0.drain(..) {
+        for id in self.ids.drain(..) {
             signal_hook::low_level::unregister(id);
         }
     }

@@ -235,7 +235,11 @@ fn exec_migrates_and_becomes_the_command() {
     );
     let output = exec(&["sh", "-c", "echo started; exit 7"]);
     assert_eq!(output.status.code(), Some(7));
-    assert!(String::from_utf8_lossy(&output.stdout).ends_with("started\n"));
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "started\n",
+        "standard output is the command's"
+    );
     assert_eq!(env.value("SELECT count(*) FROM migrations"), "1");
     env.file("2.sql", "nonsense");
     let output = exec(&["sh", "-c", "echo started"]);

@@ -12,4 +12,5 @@ mod layouts;
 mod looking;
 mod modes;
 mod real_sets;
+mod servers;
 mod sets;

@@ -26,6 +26,8 @@ pub(super) enum Section {
     ListedSource,
     /// Every fuzz target for its share of a minute
     Fuzz,
+    /// The migrator is one file without shared libraries, and becomes a node server
+    Static,
     /// Two builds of the backend, in two folders by two users, are the same bytes and know their commit
     Reproducible,
     /// The first commands of README.md, in a clone of HEAD, as somebody who has just come
@@ -107,6 +109,11 @@ impl Section {
                     "install a C++ compiler, which libFuzzer is built with",
                 )?;
                 ci.sh("fuzz/run 60")
+            }
+            Self::Static => {
+                ci.needs_path(".ci/static")?;
+                ci.needs_tool("node", "install Node.js, which the migrator is put before")?;
+                ci.sh(".ci/static")
             }
             Self::Reproducible => {
                 ci.needs_path(".ci/reproducible")?;
