@@ -61,6 +61,9 @@ fn log_report(report: &Report) {
             file.name, file.statements, file.duration_ms
         ));
     }
+    for note in &report.notes {
+        log::info(format_args!("migrations: {note}"));
+    }
     if report.applied.is_empty() {
         log::info("migrations: up to date");
     }

@@ -117,7 +117,7 @@ impl Migrator {
             self.emit(Event::NothingToBackUp);
         }
         history::ensure(connection, &self.history_table)?;
-        self.adopt(connection, &now)?;
+        report.notes.extend(self.adopt(connection, &now)?);
         if pending.is_empty() {
             return self.commit(connection, &[]).map(|()| Progress::Done);
         }

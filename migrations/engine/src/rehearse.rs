@@ -270,12 +270,12 @@ impl Migrator {
             .collect()
     }
 
-    /// Gives rows of an earlier runner their checksum, trusting the files as they are now.
+    /// Gives rows of an earlier runner their checksum, trusting the files as they are now. Answers what to say about it.
     pub(crate) fn adopt(
         &self,
         connection: &Connection,
         comparison: &plan::Comparison,
-    ) -> Result<(), Error> {
+    ) -> Result<Option<String>, Error> {
         for (id, index) in &comparison.unhashed {
             if let Some(file) = self.files.get(*index) {
                 history::amend(
@@ -287,9 +287,11 @@ impl Migrator {
                 )?;
             }
         }
-        if !comparison.unhashed.is_empty() {
-            self.note(format!("adopted {} row(s) of an earlier runner: from now on a change to these files is noticed", comparison.unhashed.len()));
-        }
-        Ok(())
+        let count = comparison.unhashed.len();
+        Ok((count > 0).then(|| {
+            format!(
+                "{count} file(s) of an earlier runner had no checksum: their present text is recorded, and a change to it is noticed from now on"
+            )
+        }))
     }
 }

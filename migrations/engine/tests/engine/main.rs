@@ -1,4 +1,5 @@
 //! The engine's behaviour from outside, one module per promise. Nothing here needs a network, a clock or another test.
+mod adoption;
 mod atomic;
 mod backups;
 mod command;
