@@ -99,6 +99,8 @@ impl Migrator {
         let unfinished = path.with_extension("db.tmp");
         let made = copy(self, &source, &unfinished)
             .and_then(|()| check(&unfinished))
+            // What is wrong with the copy is wrong with what was copied.
+            .map_err(|error| error.about(|| self.doing("back up")))
             .and_then(|()| publish(self, &unfinished, &path));
         if made.is_err() {
             // Half a backup is worse than none; that it is gone matters less than why.
@@ -239,18 +241,16 @@ pub(crate) fn copy_into(
 
 /// Opens the copy for itself and lets SQLite look at every page of it.
 pub(crate) fn check(path: &Path) -> Result<(), Error> {
-    let doing = || format!("check the copy {}", path.display());
-    let connection = Connection::open_with_flags(
-        path,
-        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-    )
-    .doing(doing)?;
-    quick_check(&connection).and_then(|damage| match damage.as_slice() {
-        [] => Ok(()),
-        lines => Err(Error::Corrupt {
-            doing: doing(),
-            message: format!("the database is damaged: {}", lines.join("; ")),
-        }),
+    let doing = || format!("check {}", path.display());
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).doing(doing)?;
+    let damage = quick_check(&connection).map_err(|error| error.about(doing))?;
+    if damage.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Corrupt {
+        doing: doing(),
+        message: format!("the database is damaged: {}", damage.join("; ")),
     })
 }
 

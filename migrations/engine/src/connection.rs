@@ -55,6 +55,13 @@ impl Migrator {
     }
 
     fn connect(&self, path: &Path, flags: OpenFlags) -> Result<Connection, Error> {
+        if path.exists() && !path.is_file() {
+            return Err(Error::Refused {
+                message: format!("{} is no file", path.display()),
+                hint: "name the database file, which is made if there is none: --database FILE"
+                    .to_owned(),
+            });
+        }
         let doing = || format!("open {}", path.display());
         let mut connection =
             Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)
@@ -153,7 +160,15 @@ impl Migrator {
             {
                 Error::Refused {
                     message: format!("{doing}: {}", crate::locate::message(&source)),
-                    hint: "the folder must exist and be writable; it is not created".to_owned(),
+                    hint: "its folder has to be there and writable; it is not made, because a disk that is not mounted looks like that".to_owned(),
+                }
+            }
+            (Error::Corrupt { doing, message }, _)
+                if !doing.contains(&*self.database.to_string_lossy()) =>
+            {
+                Error::Corrupt {
+                    doing: format!("{doing} in {}", self.database.display()),
+                    message,
                 }
             }
             (error, _) => error,

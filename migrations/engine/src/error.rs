@@ -146,6 +146,17 @@ pub(crate) mod exit_code {
 }
 
 impl Error {
+    /// Says of damage where it was met.
+    pub(crate) fn about(self, doing: impl FnOnce() -> String) -> Self {
+        match self {
+            Self::Corrupt { message, .. } => Self::Corrupt {
+                doing: doing(),
+                message,
+            },
+            other => other,
+        }
+    }
+
     /// 3 refused with nothing changed, 4 failed and rolled back, 9 the database needs a person, 128 + signal.
     pub fn exit_code(&self) -> u8 {
         match self {

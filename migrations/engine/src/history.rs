@@ -102,6 +102,13 @@ const ADDED: [(&str, &str); 9] = [
 /// # Errors
 /// [`Error::Refused`] when a table of that name is not a history, [`Error::Database`] when it cannot be read.
 pub fn read_history(connection: &Connection, table: &str) -> Result<Vec<HistoryRow>, Error> {
+    if table.is_empty() || table.to_lowercase().starts_with("sqlite_") || table.contains('\0') {
+        return Err(Error::Refused {
+            message: format!("{table:?} cannot be the name of the history table"),
+            hint: "name it with --history-table; names that begin with sqlite_ are SQLite's own"
+                .to_owned(),
+        });
+    }
     let columns = columns(connection, table)?;
     if columns.is_empty() {
         return Ok(Vec::new());

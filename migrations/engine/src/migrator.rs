@@ -17,6 +17,16 @@ use std::time::Duration;
 /// How long to wait for another writer unless told otherwise: longer than any sane transaction of a running service.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
+/// What is kept beside a database, by SQLite and by this crate, is beside the file, not beside a link to it: under whatever
+/// name it is opened, there is one log, one lock and one set of backups.
+fn behind_links(database: PathBuf) -> PathBuf {
+    if database.is_symlink() {
+        fs_err::canonicalize(&database).unwrap_or(database)
+    } else {
+        database
+    }
+}
+
 /// Brings one database to the state that a list of files describes.
 pub struct Migrator {
     pub(crate) database: PathBuf,
@@ -36,7 +46,7 @@ impl Migrator {
     /// For a database file, created by [`Self::apply`] if absent, and files in the order in which they are to be applied.
     pub fn new(database: impl Into<PathBuf>, files: Vec<MigrationFile>) -> Self {
         Self {
-            database: database.into(),
+            database: behind_links(database.into()),
             files,
             timeout: TIMEOUT,
             history_table: "migrations".to_owned(),

@@ -21,7 +21,14 @@ const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
 impl Migrator {
     pub(crate) fn restore_now(&self, backup: &Path) -> Result<Restore, Error> {
         let backup = self.find_backup(backup)?;
-        check(&backup)?;
+        check(&backup).map_err(|error| {
+            error.about(|| {
+                format!(
+                    "{} cannot be restored, and nothing was changed",
+                    backup.display()
+                )
+            })
+        })?;
         self.refuse_if_held()?;
         let kept = match self.open_for_restore() {
             Ok(Some(connection)) => Some(self.overwrite(connection, &backup)?),

@@ -162,6 +162,13 @@ fn the_folder_of_the_database_is_not_made() {
         .expect_err("no folder");
     assert_eq!(error.exit_code(), 3);
     assert!(!env.folder.path().join("no").exists());
+    for (path, what) in [(env.dir(), "a folder"), ("/dev/null".into(), "a device")] {
+        let error = migrate::Migrator::new(path, env.discover())
+            .apply()
+            .expect_err(what);
+        assert_eq!(error.exit_code(), 3);
+        assert!(error.message().ends_with(" is no file"), "{error}");
+    }
 }
 
 #[test]

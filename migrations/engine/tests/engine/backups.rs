@@ -242,6 +242,12 @@ fn a_damaged_backup_is_not_restored() {
     fs_err::write(&backup, "rubble".repeat(3000)).expect("rubble");
     let error = env.migrator().restore(&backup).expect_err("damaged");
     assert_eq!(error.exit_code(), 9);
+    let message = error.message();
+    assert!(
+        message
+            .ends_with(".db cannot be restored, and nothing was changed: file is not a database"),
+        "{message}"
+    );
     assert_eq!(env.value("SELECT count(*) FROM a"), "2");
     let unknown = env
         .migrator()
@@ -307,5 +313,41 @@ fn a_rehearsal_needs_no_more_than_the_schema() {
             .files
             .len(),
         2
+    );
+}
+
+#[test]
+fn a_damaged_database_is_not_migrated() {
+    let env = populated("delete");
+    env.sql("INSERT INTO a SELECT zeroblob(4000) FROM a, a AS b, a AS c");
+    let mut bytes = fs_err::read(env.database()).expect("the file");
+    bytes[8192..16384].fill(0xa5);
+    fs_err::write(env.database(), &bytes).expect("damage");
+    env.file("2.sql", "CREATE TABLE b (x);");
+    let error = env.migrator().apply().expect_err("damaged");
+    assert_eq!(error.exit_code(), 9);
+    let message = error.message();
+    assert!(
+        message.contains("app.db: database disk image is malformed"),
+        "{message}"
+    );
+    assert_eq!(fs_err::read(env.database()).expect("the file"), bytes);
+    assert_eq!(env.backups().len(), 0);
+}
+
+#[test]
+fn behind_a_link_there_is_one_database() {
+    let env = populated("delete");
+    let link = env.folder.path().join("link.db");
+    std::os::unix::fs::symlink("app.db", &link).expect("a link");
+    env.file("2.sql", "CREATE TABLE b (x);");
+    let linked = migrate::Migrator::new(&link, env.discover());
+    let backup = linked.apply().expect("applied").backup.expect("a backup");
+    assert_eq!(env.backups().len(), 1);
+    linked.restore(&backup).expect("restored");
+    assert!(link.is_symlink());
+    assert_eq!(
+        env.migrator().status().expect("a status").pending,
+        ["2.sql"]
     );
 }

@@ -333,3 +333,28 @@ fn rows_that_break_a_constraint_are_no_damage() {
         )
     );
 }
+
+#[test]
+fn a_history_table_needs_a_name_of_its_own() {
+    let env = two_applied();
+    for name in ["", "sqlite_history"] {
+        let error = env
+            .migrator()
+            .history_table(name)
+            .apply()
+            .expect_err("refused");
+        assert_eq!(error.exit_code(), 3, "{name:?}");
+    }
+    let odd = "a \"b\" ; DROP TABLE a; --";
+    let migrator = |files| migrate::Migrator::new(env.database(), files).history_table(odd);
+    let file = migrate::MigrationFile::new("1.sql", "CREATE TABLE odd (x);");
+    migrator(vec![file.clone()]).apply().expect("quoted");
+    assert_eq!(
+        migrator(vec![file]).status().expect("read").pending,
+        [""; 0]
+    );
+    assert_eq!(
+        env.value("SELECT count(*) FROM sqlite_schema WHERE name IN ('a', 'odd')"),
+        "2"
+    );
+}
