@@ -5,7 +5,7 @@
 //! that is no database any more is replaced as a file.
 
 use crate::backup::{Purpose, check, copy_into, sync_folder};
-use crate::clock::stamp;
+use crate::clock::{Stopwatch, pause, stamp};
 use crate::connection::{keep_log_at_close, roll_back};
 use crate::error::{Doing as _, Error};
 use crate::holders::holders;
@@ -14,9 +14,15 @@ use crate::report::Restore;
 use rusqlite::{Connection, OpenFlags};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// What SQLite keeps beside a database.
 const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
+
+/// Whoever is about to end, or has just been forked and is about to become another program, gets this much time.
+const CLOSING: Duration = Duration::from_secs(2);
+/// Between two looks at who has the file open.
+const HOLDERS_PAUSE: Duration = Duration::from_millis(20);
 
 impl Migrator {
     pub(crate) fn restore_now(&self, backup: &Path) -> Result<Restore, Error> {
@@ -46,15 +52,25 @@ impl Migrator {
 
     /// A process that goes on with the old content would write it into the new.
     fn refuse_if_held(&self) -> Result<(), Error> {
-        let holders = holders(&self.database);
-        if holders.is_empty() {
-            return Ok(());
-        }
+        let watch = Stopwatch::start();
+        let found = loop {
+            let found = holders(&self.database);
+            if found.is_empty() {
+                return Ok(());
+            }
+            if let Some(signal) = self.cancel.signal() {
+                return Err(Error::Interrupted { signal });
+            }
+            if watch.elapsed() >= self.timeout.min(CLOSING) {
+                break found;
+            }
+            pause(HOLDERS_PAUSE);
+        };
         Err(Error::Refused {
             message: format!(
                 "{} is open elsewhere: {}",
                 self.database.display(),
-                holders.join(", ")
+                found.join(", ")
             ),
             hint: "stop it first: what it writes from now on would be lost; nothing was changed"
                 .to_owned(),

@@ -155,7 +155,8 @@ fn a_restore_is_refused_while_somebody_has_the_database_open() {
         let message = refused.message();
         assert!(
             message.contains("app.db is open elsewhere: ")
-                && message.ends_with(&format!("(process {})", std::process::id())),
+                // Beside this one there may be a child of another test that is about to become another program.
+                && message.contains(&format!("(process {})", std::process::id())),
             "{message}"
         );
         assert_eq!(dump(&reader), [""; 0]);
