@@ -49,6 +49,12 @@ pub fn discover(dir: &Path, order: Option<Order>) -> Result<Vec<MigrationFile>, 
 /// # Errors
 /// As [`discover`].
 pub fn look_into(dir: &Path, order: Option<Order>) -> Result<Discovery, Error> {
+    if !dir.is_dir() {
+        return Err(files(
+            format!("there is no folder {}", dir.display()),
+            "name the one with the migrations: --dir DIR",
+        ));
+    }
     let root = fs_err::canonicalize(dir).doing(|| "find the migrations folder".to_owned())?;
     let mut names = Vec::new();
     walk(&root, &root, "", 0, &mut names)?;

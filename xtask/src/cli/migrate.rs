@@ -170,7 +170,10 @@ mod tests {
         for flag in flags {
             let refusal = asked(flag).unwrap_err();
             assert!(
-                refusal.starts_with(flag[0]) && refusal.contains("--database FILE"),
+                refusal.starts_with(flag[0])
+                    && refusal.contains("--database FILE")
+                    && refusal
+                        .contains("a pre-deploy command and a one-off job run without that disk"),
                 "{refusal}"
             );
         }

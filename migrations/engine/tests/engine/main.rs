@@ -6,6 +6,7 @@ mod command;
 mod concurrency;
 mod crash;
 mod env;
+mod full_disk;
 mod history;
 mod hostile;
 mod lab;
