@@ -391,6 +391,14 @@ mod tests {
             .prop_map(|parts| parts.into_iter().map(|(a, b)| format!("{a}{b}")).collect())
     }
 
+    /// Words that make and break statements, and the odd corners of SQLite's tokenizer.
+    fn word() -> impl Strategy<Value = &'static str> {
+        let words = "SELECT |1 |CREATE |TEMP |TRIGGER |r |AFTER |INSERT |ON |t |BEGIN |END |END;|CASE WHEN 1 THEN 2 END |\
+            DELETE FROM t |EXPLAIN |QUERY PLAN |TABLE |IF NOT EXISTS |(|)|, |;|; |--|-- ;\n|/*|*/|/*;*/|\n|\r\n|'|''|';'|\"|\";\"|\
+            `|`;`|[|]|[;]|x'00' |x'|$a|$a(|@b|:c|?1|#1|.|.5|1e5|0x1F|1_0|->> 1 |\x0b|\x0c|\u{feff}|\u{a0}|é|SAVEPOINT s|COMMIT";
+        prop::sample::select(words.split('|').collect::<Vec<_>>())
+    }
+
     /// How many statements SQLite finds in the text.
     fn count_by_sqlite(text: &str) -> usize {
         use rusqlite::fallible_iterator::FallibleIterator as _;
@@ -407,6 +415,30 @@ mod tests {
         #[test]
         fn cuts_agree_with_sqlite(text in pieces()) {
             prop_assert_eq!(cut(&text).len(), count_by_sqlite(&text));
+        }
+
+        #[test]
+        fn any_words_are_cut_as_by_sqlite(words in proptest::collection::vec(word(), 0..24)) {
+            let text = words.concat();
+            let Ok(found) = statements(&text) else { return Ok(()) };
+            let sqlite = rusqlite::Connection::open_in_memory().expect("memory");
+            sqlite.execute_batch("CREATE TABLE t (a, b)").expect("table");
+            for statement in found {
+                let prepared = sqlite.prepare(statement.text);
+                prop_assert!(
+                    !matches!(prepared, Err(rusqlite::Error::MultipleStatement)),
+                    "SQLite sees more than one statement in {:?}", statement.text
+                );
+                // What is no statement by itself must not be the beginning of one either.
+                if prepared.is_err() {
+                    use rusqlite::fallible_iterator::FallibleIterator as _;
+                    let first = rusqlite::Batch::new(&sqlite, &text[statement.start..]).next();
+                    prop_assert!(
+                        !matches!(first, Ok(Some(_))),
+                        "SQLite sees a statement that begins with {:?} and ends elsewhere", statement.text
+                    );
+                }
+            }
         }
 
         #[test]
