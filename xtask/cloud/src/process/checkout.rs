@@ -67,25 +67,22 @@ impl Repository {
     /// Finds a commit; the head without a name.
     pub(super) fn commit(&self, name: Option<&str>) -> Result<CommitInfo, String> {
         let wanted = format!("{}^{{commit}}", name.unwrap_or("HEAD"));
-        // `show` looks at this commit alone: a shallow clone has not got its parents.
-        let found = run(self
-            .git()
-            .args(["show", "-s", "--format=%H%n%ct%n%B", &wanted, "--"]))?;
-        let found = text(&found);
-        let mut parts = found.splitn(3, '\n');
-        let (id, seconds, message) = (
-            parts.next().unwrap_or(""),
-            parts.next().unwrap_or(""),
-            parts.next().unwrap_or(""),
-        );
-        let committed_ms = seconds
-            .parse::<i64>()
-            .map_err(|_| format!("git show answered something else than a time: {seconds}"))?
-            * 1000;
+        let id = run(self.git().args(["rev-parse", "--verify", &wanted]))?;
+        let id = text(&id).trim().to_owned();
+        // The object alone: `git log` wants the parents too, which a shallow clone has not got.
+        let object = run(self.git().args(["cat-file", "commit", &id]))?;
+        let object = text(&object);
+        let (head, message) = object.split_once("\n\n").unwrap_or((&object, ""));
+        let seconds = head
+            .lines()
+            .find_map(|line| line.strip_prefix("committer "))
+            .and_then(|committer| committer.rsplit(' ').nth(1))
+            .and_then(|seconds| seconds.parse::<i64>().ok());
+        let seconds = seconds.ok_or_else(|| format!("the commit {id} has no time: {head}"))?;
         Ok(CommitInfo {
-            id: id.to_owned(),
-            committed_ms,
+            committed_ms: seconds * 1000,
             message: message.trim_end().to_owned(),
+            id,
         })
     }
 
