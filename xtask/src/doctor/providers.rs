@@ -10,8 +10,9 @@ use crate::netlify::Site;
 use crate::render::ServiceInfo;
 use crate::service::AdminState;
 
-/// A database's disk with less than a tenth left is worth a word.
+/// A database's disk with less than a tenth left is worth a word, unless that is plenty.
 const FREE_MIN_PERCENT: u64 = 10;
+const FREE_PLENTY_BYTES: u64 = 1 << 30;
 
 /// The site.
 pub fn site(target: &Target, answer: &Result<Page<Site>, ApiError>) -> Vec<Finding> {
@@ -96,7 +97,8 @@ pub fn admin(answer: &Result<AdminState, ApiError>) -> Vec<Finding> {
     ];
     if let Some(disk) = &state.disk {
         let percent = disk.free_bytes.saturating_mul(100) / disk.total_bytes.max(1);
-        let (level, hint) = if percent < FREE_MIN_PERCENT {
+        let is_low = percent < FREE_MIN_PERCENT && disk.free_bytes < FREE_PLENTY_BYTES;
+        let (level, hint) = if is_low {
             (
                 Level::Warning,
                 " (hint: enlarge the disk; it can only grow)",
@@ -238,7 +240,7 @@ mod tests {
 
     #[test]
     fn a_database_disk_that_fills_up_is_a_warning() {
-        let state = |free_bytes| AdminState {
+        let state = |free_bytes, total_bytes| AdminState {
             commit: "c".into(),
             schema: AdminSchema {
                 generation: 3,
@@ -250,11 +252,15 @@ mod tests {
             disk: Some(DiskSpace {
                 path: None,
                 free_bytes,
-                total_bytes: 1000,
+                total_bytes,
             }),
             backups: Vec::new(),
         };
-        let level = |free| admin(&Ok(state(free))).pop().unwrap().level;
-        assert_eq!((level(99), level(100)), (Level::Warning, Level::Ok));
+        let level = |free, total| admin(&Ok(state(free, total))).pop().unwrap().level;
+        assert_eq!(
+            (level(99, 1000), level(100, 1000)),
+            (Level::Warning, Level::Ok)
+        );
+        assert_eq!(level(2 << 30, 100 << 30), Level::Ok, "2 GiB are plenty");
     }
 }
