@@ -35,6 +35,29 @@ pub(crate) struct Seen {
     pub(crate) denied: Option<Denial>,
     /// The tables, in lower case, that it deletes from, by itself or through a trigger. DROP TABLE does so, too.
     pub(crate) deletes: Vec<String>,
+    /// The tables, in lower case, whose rows it may change in any way.
+    pub(crate) touches: Vec<String>,
+}
+
+impl Seen {
+    fn note(&mut self, action: &AuthAction<'_>) {
+        let table = match action {
+            AuthAction::Insert { table_name }
+            | AuthAction::Update { table_name, .. }
+            | AuthAction::Delete { table_name }
+            | AuthAction::CreateTable { table_name }
+            | AuthAction::AlterTable { table_name, .. }
+            | AuthAction::DropTable { table_name } => table_name.to_lowercase(),
+            _ => return,
+        };
+        if let AuthAction::Delete { .. } = action {
+            self.deletes.push(table.clone());
+        }
+        // An UPDATE is asked about once for each column.
+        if self.touches.last() != Some(&table) {
+            self.touches.push(table);
+        }
+    }
 }
 
 impl Guard {
@@ -49,9 +72,7 @@ impl Guard {
             };
             match denial(&context, directives, &history) {
                 None => {
-                    if let AuthAction::Delete { table_name } = context.action {
-                        state.seen.deletes.push(table_name.to_lowercase());
-                    }
+                    state.seen.note(&context.action);
                     Authorization::Allow
                 }
                 Some(reason) => {

@@ -79,8 +79,6 @@ pub(crate) struct Reading {
     pub(crate) copied_plainly: BTreeSet<String>,
     /// Tables that are dropped or renamed away. `IF EXISTS` may drop what never was.
     pub(crate) gone: BTreeSet<String>,
-    /// Has it a statement that can change the number of rows of a table?
-    pub(crate) changes_rows: bool,
     /// Tables of which it copies a selection, with the place and the word that selects.
     pub(crate) selections: BTreeMap<String, (usize, &'static str)>,
 }
@@ -244,7 +242,6 @@ impl Reader<'_, '_> {
             "DROP" => self.drop(statement),
             "ALTER" => self.alter(statement),
             "DELETE" | "UPDATE" | "INSERT" | "REPLACE" | "WITH" => {
-                self.reading.changes_rows = true;
                 self.copy(statement);
                 self.every_row(statement);
             }
@@ -365,7 +362,6 @@ impl Reader<'_, '_> {
         let name =
             name_after(statement, &["TABLE", "VIEW", "INDEX", "TRIGGER"]).unwrap_or_default();
         if statement.word(1, "TABLE") {
-            self.reading.changes_rows = true;
             // `IF EXISTS` before a table is made only clears the way; whether it was there, the rows will tell.
             if !self.created.remove(&name) {
                 self.gone.insert(name, (statement.start, "drops"));

@@ -11,6 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(crate) struct Trail {
     /// Tables of which rows were deleted in so many words, or filled from such a table.
     deleted: BTreeSet<String>,
+    /// Tables whose rows may be others than before.
+    touched: BTreeSet<String>,
     /// Where a table of before is now, if it was renamed; none when it was dropped.
     now: BTreeMap<String, Option<String>>,
 }
@@ -49,6 +51,30 @@ impl Trail {
             };
             self.deleted.extend(name(into));
         }
+    }
+
+    /// One statement has run that may have changed these tables. ALTER TABLE changes no number of rows, but may give them
+    /// another name.
+    pub(crate) fn touch(&mut self, statement: &Statement<'_>, tables: Vec<String>) {
+        if !statement.word(0, "ALTER") {
+            let own = tables
+                .into_iter()
+                .filter(|table| !table.starts_with("sqlite_"));
+            self.touched.extend(own);
+        } else if statement.has_row(&["RENAME", "TO"]) {
+            self.touched.extend(lint::name_after(statement, &["TABLE"]));
+            self.touched.extend(lint::name_after(statement, &["TO"]));
+        }
+    }
+
+    /// May the number of rows of this table be another than before?
+    pub(crate) fn touched(&self, table: &str) -> bool {
+        self.touched.contains(&table.to_lowercase())
+    }
+
+    /// May that of any?
+    pub(crate) fn touched_any(&self) -> bool {
+        !self.touched.is_empty()
     }
 
     fn rename(&mut self, old: &str, new: String) {

@@ -10,18 +10,31 @@ pub(crate) type Counts = BTreeMap<String, u64>;
 
 /// Counts the rows of every ordinary table. Reads each table once.
 pub(crate) fn count(connection: &Connection, history_table: &str) -> Result<Counts, Error> {
+    recount(connection, history_table, |_| None)
+}
+
+/// Counts those of which nobody knows the number.
+pub(crate) fn recount(
+    connection: &Connection,
+    history_table: &str,
+    known: impl Fn(&str) -> Option<u64>,
+) -> Result<Counts, Error> {
     let mut counts = Counts::new();
     for (name, kind) in tables(connection, history_table)? {
-        if kind == "table" {
-            let rows: i64 = connection
-                .query_row(
-                    &format!("SELECT count(*) FROM main.{}", quote(&name)),
-                    [],
-                    |row| row.get(0),
-                )
-                .doing(|| format!("count the rows of {name}"))?;
-            counts.insert(name, u64::try_from(rows).unwrap_or(0));
+        if kind != "table" {
+            continue;
         }
+        let rows = match known(&name) {
+            Some(rows) => rows,
+            None => {
+                let sql = format!("SELECT count(*) FROM main.{}", quote(&name));
+                let rows: i64 = connection
+                    .query_row(&sql, [], |row| row.get(0))
+                    .doing(|| format!("count the rows of {name}"))?;
+                u64::try_from(rows).unwrap_or(0)
+            }
+        };
+        counts.insert(name, rows);
     }
     Ok(counts)
 }

@@ -5,7 +5,7 @@ use crate::clock::Stopwatch;
 use crate::error::{Doing as _, Error};
 use crate::event::{Event, Phase};
 use crate::foreign_keys;
-use crate::guard::{Denial, Guard};
+use crate::guard::{Denial, Guard, Seen};
 use crate::history::quote;
 use crate::lexer::Statement;
 use crate::lint::{self, Finding, Risk};
@@ -55,7 +55,6 @@ impl Runner<'_> {
         }
         let reading = lint::read(file);
         let before = self.shapes(&reading)?;
-        let counts = measure.clone().unwrap_or_default();
         let mut trail = measure.as_ref().map(|_| Trail::default());
         let watch = Stopwatch::start();
         let heartbeat = &self.migrator.heartbeat;
@@ -64,7 +63,7 @@ impl Runner<'_> {
         heartbeat.end();
         self.reset_connection(file, &left?)?;
         let duration_ms = watch.elapsed_ms();
-        let findings = self.findings(&reading, &before, &counts)?;
+        let findings = self.findings(&reading, &before, measure.as_ref())?;
         let rows = self.measure(file, &reading, &trail.unwrap_or_default(), measure)?;
         self.migrator.emit(Event::Ran {
             phase: self.phase,
@@ -90,12 +89,14 @@ impl Runner<'_> {
             {
                 self.migrator.emit(event);
             }
-            let deletes = self.statement(file, &statement)?;
+            let seen = self.statement(file, &statement)?;
             left.settings |= statement.word(0, "PRAGMA");
             left.temporary |= statement.has("TEMP") || statement.has("TEMPORARY");
             if let Some(trail) = trail {
                 let structural = statement.word(0, "DROP") || statement.word(0, "ALTER");
-                trail.follow(&statement, if structural { Vec::new() } else { deletes });
+                let deletes = if structural { Vec::new() } else { seen.deletes };
+                trail.follow(&statement, deletes);
+                trail.touch(&statement, seen.touches);
             }
         }
         Ok(left)
@@ -106,10 +107,10 @@ impl Runner<'_> {
         &self,
         reading: &lint::Reading,
         before: &BTreeMap<String, Shape>,
-        counts: &rows::Counts,
+        counts: Option<&rows::Counts>,
     ) -> Result<Vec<Finding>, Error> {
         let rows = |table: &str| {
-            let mut found = counts.iter();
+            let mut found = counts?.iter();
             found
                 .find(|(name, _)| name.eq_ignore_ascii_case(table))
                 .map(|(_, rows)| *rows)
@@ -177,12 +178,8 @@ impl Runner<'_> {
         Ok(shapes)
     }
 
-    /// Runs one statement; answers the tables that it deleted from.
-    fn statement(
-        &self,
-        file: &Prepared<'_>,
-        statement: &Statement<'_>,
-    ) -> Result<Vec<String>, Error> {
+    /// Runs one statement; answers what SQLite's parser saw in it.
+    fn statement(&self, file: &Prepared<'_>, statement: &Statement<'_>) -> Result<Seen, Error> {
         if let Some(signal) = self.migrator.cancel.signal() {
             return Err(Error::Interrupted { signal });
         }
@@ -190,11 +187,11 @@ impl Runner<'_> {
         self.guard
             .arm((!statement.word(0, "VACUUM")).then_some(file.directives));
         let outcome = self.execute(statement.text);
-        let seen = self.guard.disarm();
+        let mut seen = self.guard.disarm();
         match outcome {
             // Some errors end the transaction by themselves, and RAISE(ROLLBACK) or OR ROLLBACK may do so.
             Ok(()) if file.directives.no_transaction || !self.connection.is_autocommit() => {
-                Ok(seen.deletes)
+                Ok(seen)
             }
             Ok(()) => Err(self.failed(
                 file,
@@ -203,7 +200,7 @@ impl Runner<'_> {
                 "it ended the runner's transaction".to_owned(),
                 "no ROLLBACK in a migration, not in a trigger or conflict clause either".to_owned(),
             )),
-            Err(error) => Err(self.classify(file, statement, error, seen.denied)),
+            Err(error) => Err(self.classify(file, statement, error, seen.denied.take())),
         }
     }
 
@@ -314,11 +311,29 @@ impl Runner<'_> {
         trail: &Trail,
         measure: &mut Measure,
     ) -> Result<Vec<RowChange>, Error> {
-        let Some(before) = measure.as_mut().filter(|_| reading.changes_rows) else {
+        let by_hand = file.directives.writable_schema;
+        let Some(before) = measure.as_mut().filter(|_| by_hand || trail.touched_any()) else {
             return Ok(Vec::new());
         };
-        let after = rows::count(self.connection, &self.migrator.history_table)?;
-        let before = std::mem::replace(before, after.clone());
+        // Only tables that the file may have changed are read again: a thousand small files would read a large one a
+        // thousand times. Who edits the schema by hand may have changed any.
+        let untouched = |table: &str| {
+            let touched = by_hand || trail.touched(table);
+            before.get(table).copied().filter(|_| !touched)
+        };
+        let after = rows::recount(self.connection, &self.migrator.history_table, untouched)?;
+        // From here on only these count; a file is about a few tables of many.
+        let touched = |counts: &rows::Counts| -> rows::Counts {
+            let of_file = counts
+                .iter()
+                .filter(|(table, _)| by_hand || trail.touched(table));
+            of_file
+                .map(|(table, rows)| (table.clone(), *rows))
+                .collect()
+        };
+        let (was, is) = (touched(before), touched(&after));
+        *before = after;
+        let (before, after) = (was, is);
         // A WHERE in the copy says which rows are to stay; that is seen, too, but no mistake.
         let chosen = |lost: &Lost| {
             let copied = reading.selections.get(&lost.table.to_lowercase());
