@@ -142,12 +142,12 @@ fn a_failing_check_leaves_no_bundle() {
         &[("CHECK", "fail")],
     );
     let document = output
-        .assert_exit(3)
+        .assert_exit(4)
         .assert_says(
             "check 'unit tests' failed with exit code 1: sh check.sh; no bundle was written",
         )
         .json();
-    assert_eq!(document["outcome"], "refused");
+    assert_eq!(document["outcome"], "failed_unchanged");
     assert!(!env.beside("bundle").exists());
     env.xtask(&["deploy", "--bundle", "../bundle"])
         .assert_exit(2)
@@ -307,14 +307,14 @@ fn a_check_finds_no_credential_where_it_runs_and_does_not_run_where_they_are() {
     // The search can find: in a parent's environment, though the check's own is clean, and on the disk.
     let planted = format!("rnd_{}", "p".repeat(28));
     job.prepare(&[("RENDER_API_KEY", &planted)])
-        .assert_exit(3)
+        .assert_exit(4)
         .assert_says("in the environment of a parent")
         .assert_says("warning: RENDER_API_KEY can be read by the commands that run here")
         .assert_silent_about(&planted);
     let file = job.folder.join("home/credentials");
     fs_err::write(&file, format!("RENDER_API_KEY={planted}\n")).unwrap();
     job.prepare(&[])
-        .assert_exit(3)
+        .assert_exit(4)
         .assert_says("a credential lies in a file of");
     fs_err::remove_file(file).unwrap();
     assert!(!job.folder.join("bundle").exists());

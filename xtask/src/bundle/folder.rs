@@ -7,7 +7,7 @@ use crate::ids::Lane;
 use crate::inputs::BuiltSite;
 use crate::source::SourceTree;
 use anyhow::{Context as _, Result, bail};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -164,7 +164,7 @@ impl Part {
     /// Everything in which the folder differs from the manifest.
     fn damage(&self) -> Result<Vec<String>> {
         let mut problems = Vec::new();
-        let mut seen = Vec::new();
+        let mut seen = BTreeSet::new();
         for (name, path) in entries(&self.dir)? {
             let kind = fs_err::symlink_metadata(&path)?.file_type();
             match name.as_str() {
@@ -174,7 +174,7 @@ impl Part {
                 _ => problems.push(self.stranger(&name, kind.is_symlink())),
             }
         }
-        let missing = self.wanted().keys().filter(|path| !seen.contains(path));
+        let missing = self.wanted().keys().filter(|path| !seen.contains(*path));
         problems.extend(missing.map(|path| {
             format!(
                 "{}/{SITE}/{path} is missing (hint: prepare the bundle anew; was it carried here without its hidden files?)",
@@ -188,7 +188,7 @@ impl Part {
         &self,
         folder: &Path,
         prefix: &str,
-        seen: &mut Vec<String>,
+        seen: &mut BTreeSet<String>,
         problems: &mut Vec<String>,
     ) -> Result<()> {
         for (name, path) in entries(folder)? {
@@ -203,7 +203,7 @@ impl Part {
                     if let Err(error) = self.content(&below, wanted) {
                         problems.push(format!("{error:#}"));
                     }
-                    seen.push(below);
+                    seen.insert(below);
                 }
                 wanted => {
                     problems.push(self.stranger(&format!("{SITE}/{below}"), kind.is_symlink()));

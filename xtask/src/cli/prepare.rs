@@ -157,6 +157,11 @@ fn failed(error: &LaneError) -> Failure {
             exit: Exit::Bug,
             text: format!("{text}; no bundle was written"),
         },
+        // The same code as when the check fails in a whole `deploy`.
+        LaneError::Failed(text) => Failure {
+            exit: Exit::FailedUnchanged,
+            text: format!("{text}; no bundle was written"),
+        },
         error => Failure::refused(format!("{error}; no bundle was written")),
     }
 }
