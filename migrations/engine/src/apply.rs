@@ -275,10 +275,9 @@ impl Migrator {
                 message: format!("{}{backup}", damage.join("; ")),
             });
         }
-        // Fresh statistics for the query planner; without them queries are slower, not wrong. A database without rows has
-        // nothing to learn from, and asking costs the square of the number of its tables.
+        // Without statistics queries are slower, not wrong. A database without rows has nothing to learn from.
         if report.backup.is_some() {
-            connection.execute_batch("PRAGMA optimize = 0x10002").ok();
+            gather_statistics(connection).ok();
         }
         let mode = connection.pragma_query_value(None, "journal_mode", |row| row.get(0));
         if mode.is_ok_and(|mode: String| mode == "wal") {
@@ -298,4 +297,21 @@ impl Migrator {
         }
         Ok(())
     }
+}
+
+/// Fresh statistics for the query planner, of the tables that `PRAGMA optimize` chooses (0x10000: also of those that this connection
+/// has not queried). It reads all statistics again after each table, the square of their number; where many are due one ANALYZE of
+/// everything is quicker, with the limit of rows per index that `optimize` sets for itself.
+fn gather_statistics(connection: &Connection) -> rusqlite::Result<()> {
+    const MANY: usize = 20;
+    // The lowest bit asks for the statements instead of running them.
+    let due = connection
+        .prepare("PRAGMA optimize = 0x10003")?
+        .query_map([], |_| Ok(()))?
+        .count();
+    connection.execute_batch(if due > MANY {
+        "PRAGMA analysis_limit = 2000; ANALYZE"
+    } else {
+        "PRAGMA optimize = 0x10002"
+    })
 }

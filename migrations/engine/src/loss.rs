@@ -72,6 +72,11 @@ impl Trail {
         self.touched.contains(&table.to_lowercase())
     }
 
+    /// The tables of which it may, in lower case.
+    pub(crate) fn touched_names(&self) -> impl Iterator<Item = &str> {
+        self.touched.iter().map(String::as_str)
+    }
+
     /// May that of any?
     pub(crate) fn touched_any(&self) -> bool {
         !self.touched.is_empty()

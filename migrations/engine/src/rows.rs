@@ -10,33 +10,41 @@ pub(crate) type Counts = BTreeMap<String, u64>;
 
 /// Counts the rows of every ordinary table. Reads each table once.
 pub(crate) fn count(connection: &Connection, history_table: &str) -> Result<Counts, Error> {
-    recount(connection, history_table, |_| None)
+    count_each(connection, tables(connection, history_table)?)
 }
 
-/// Counts those of which nobody knows the number.
-pub(crate) fn recount(
+/// Counts those of these tables that there are. Thousands of small files would list thousands of tables thousands of times, so
+/// each is asked for by its name, in which SQLite tells no case of ASCII letters apart.
+pub(crate) fn count_named<'a>(
     connection: &Connection,
     history_table: &str,
-    known: impl Fn(&str) -> Option<u64>,
+    names: impl Iterator<Item = &'a str>,
 ) -> Result<Counts, Error> {
-    let mut counts = Counts::new();
-    for (name, kind) in tables(connection, history_table)? {
-        if kind != "table" {
-            continue;
+    let mut found = Vec::new();
+    for name in names.filter(|name| !name.eq_ignore_ascii_case(history_table)) {
+        let doing = || format!("look for the table {name}");
+        let sql = "SELECT name, type FROM pragma_table_list(?1) WHERE schema = 'main'";
+        let mut statement = connection.prepare_cached(sql).doing(doing)?;
+        let rows = statement
+            .query_map([name], |row| Ok((row.get(0)?, row.get(1)?)))
+            .doing(doing)?;
+        for row in rows {
+            found.push(row.doing(doing)?);
         }
-        let rows = match known(&name) {
-            Some(rows) => rows,
-            None => {
-                let sql = format!("SELECT count(*) FROM main.{}", quote(&name));
-                let rows: i64 = connection
-                    .query_row(&sql, [], |row| row.get(0))
-                    .doing(|| format!("count the rows of {name}"))?;
-                u64::try_from(rows).unwrap_or(0)
-            }
-        };
-        counts.insert(name, rows);
     }
-    Ok(counts)
+    count_each(connection, found)
+}
+
+fn count_each(connection: &Connection, tables: Vec<(String, String)>) -> Result<Counts, Error> {
+    let ordinary = tables.into_iter().filter(|(_, kind)| kind == "table");
+    let counted = ordinary.map(|(name, _)| {
+        let sql = format!("SELECT count(*) FROM main.{}", quote(&name));
+        let rows: i64 = connection
+            .query_row(&sql, [], |row| row.get(0))
+            .doing(|| format!("count the rows of {name}"))?;
+        Ok((name, u64::try_from(rows).unwrap_or(0)))
+    });
+    counted.collect()
 }
 
 /// Is there any row that is neither SQLite's nor the history's? Without one there is nothing to back up.

@@ -316,24 +316,19 @@ impl Runner<'_> {
             return Ok(Vec::new());
         };
         // Only tables that the file may have changed are read again: a thousand small files would read a large one a
-        // thousand times. Who edits the schema by hand may have changed any.
-        let untouched = |table: &str| {
-            let touched = by_hand || trail.touched(table);
-            before.get(table).copied().filter(|_| !touched)
+        // thousand times. Who edits the schema by hand may have changed any; names in other scripts are not looked up in lower case.
+        let history_table = &self.migrator.history_table;
+        let any = by_hand || !trail.touched_names().all(str::is_ascii);
+        let after = if any {
+            rows::count(self.connection, history_table)?
+        } else {
+            rows::count_named(self.connection, history_table, trail.touched_names())?
         };
-        let after = rows::recount(self.connection, &self.migrator.history_table, untouched)?;
+        let is_meant = |table: &str| any || trail.touched(table);
         // From here on only these count; a file is about a few tables of many.
-        let touched = |counts: &rows::Counts| -> rows::Counts {
-            let of_file = counts
-                .iter()
-                .filter(|(table, _)| by_hand || trail.touched(table));
-            of_file
-                .map(|(table, rows)| (table.clone(), *rows))
-                .collect()
-        };
-        let (was, is) = (touched(before), touched(&after));
-        *before = after;
-        let (before, after) = (was, is);
+        let was = before.extract_if(.., |table, _| is_meant(table)).collect();
+        before.extend(after.iter().map(|(table, rows)| (table.clone(), *rows)));
+        let before: rows::Counts = was;
         // A WHERE in the copy says which rows are to stay; that is seen, too, but no mistake.
         let chosen = |lost: &Lost| {
             let copied = reading.selections.get(&lost.table.to_lowercase());
