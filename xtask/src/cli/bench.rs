@@ -134,16 +134,39 @@ fn table(rows: &[Row]) -> String {
     for row in rows {
         let _infallible = writeln!(
             text,
-            "{:what$}  {:>10.3}  {:>10.3}  {:5}  {:>6.3}  {:against$}  {}",
-            row.what, row.measured, row.reference, row.unit, row.ratio, row.against, row.aim
+            "{:what$}  {:>10}  {:>10}  {:5}  {:>6}  {:against$}  {}",
+            row.what,
+            number(row.measured),
+            number(row.reference),
+            row.unit,
+            number(row.ratio),
+            row.against,
+            row.aim
         );
     }
     text
 }
 
+/// What was not measured has no number.
+fn number(value: f64) -> String {
+    if value.is_finite() {
+        format!("{value:.3}")
+    } else {
+        "-".to_owned()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_has_no_reference_has_no_ratio() {
+        let row = Row::new("x", 3.0, "s", "(no peer is installed)", f64::NAN, "");
+        let table = table(&[row]);
+        let cells: Vec<&str> = table.lines().nth(1).unwrap().split_whitespace().collect();
+        assert_eq!(cells[..5], ["x", "3.000", "-", "s", "-"]);
+    }
 
     #[test]
     fn a_ratio_is_measured_against_its_reference() {

@@ -194,3 +194,24 @@ fn what_a_file_sets_does_not_reach_the_next() {
         env.error()
     );
 }
+
+#[test]
+fn every_filled_table_has_statistics_afterwards_few_or_many() {
+    for tables in [3, 30] {
+        let env = Env::new();
+        env.open()
+            .execute_batch("CREATE TABLE first (x); INSERT INTO first VALUES (1);")
+            .expect("a row, so that the database is worth learning from");
+        for number in 0..tables {
+            env.file(
+                &format!("{number:02}.sql"),
+                format!("CREATE TABLE t{number} (x); CREATE INDEX i{number} ON t{number} (x); INSERT INTO t{number} VALUES (1), (2);"),
+            );
+        }
+        env.apply().expect("plain files");
+        assert_eq!(
+            env.value("SELECT count(*) FROM sqlite_stat1 WHERE idx LIKE 'i%'"),
+            tables.to_string()
+        );
+    }
+}
