@@ -29,7 +29,16 @@ fn answer(line: &str) -> Result<Value, String> {
         .get("path")
         .and_then(Value::as_str)
         .ok_or("`path` is not a string")?;
-    Ok(json!({ "matched": filter.matches(path, None).matched }))
+    Ok(json!({ "matched": matches(&filter, path, None)? }))
+}
+
+/// A plan takes what is not decided within the limit of steps for a match, to be safe; whoever asks here is told.
+fn matches(filter: &Filter, path: &str, status: Option<Status>) -> Result<bool, String> {
+    let answer = filter.matches(path, status);
+    match answer.undecided {
+        Some(undecided) => Err(undecided.to_string()),
+        None => Ok(answer.matched),
+    }
 }
 
 fn quantifier(question: &Value) -> Result<Quantifier, String> {
@@ -100,7 +109,7 @@ fn files(filter: &Filter, question: &Value) -> Result<Value, String> {
             .get(1)
             .and_then(Value::as_str)
             .and_then(Status::from_word);
-        if filter.matches(path, status).matched {
+        if matches(filter, path, status)? {
             matched.push(path);
         }
     }
@@ -204,6 +213,20 @@ mod tests {
                 "{line} gave {answer}"
             );
             assert!(!answer.contains('\n'));
+        }
+    }
+
+    #[test]
+    fn what_takes_too_many_steps_is_an_error_and_no_answer() {
+        let path = format!("{}cb", "a".repeat(40));
+        let question = json!({ "patterns": [r"(+(+(a)))c\1b"], "path": path });
+        let asked_of_files = json!({ "rules": [r"(+(+(a)))c\1b"], "files": [[path, "added"]] });
+        for question in [question, asked_of_files] {
+            let answer = answer_line(&question.to_string());
+            assert!(
+                answer.contains("gave up matching") && answer.contains("without `\\\\1`"),
+                "{answer}"
+            );
         }
     }
 }
