@@ -72,8 +72,14 @@ fn build(root: &Path, target: &Path, env: &[(String, String)]) -> Result<Cost> {
 
 /// The workspace with its manifests and lock file, every crate of it empty.
 fn hollow_out(root: &Path, hollow: &Path) -> Result<()> {
-    const MEMBERS: [&str; 4] = ["backend", "migrations/engine", "xtask", "xtask/cloud"];
-    for member in MEMBERS {
+    let manifest: toml::Table = fs_err::read_to_string(root.join("Cargo.toml"))?
+        .parse()
+        .context("read Cargo.toml")?;
+    let members = manifest
+        .get("workspace")
+        .and_then(|workspace| workspace.get("members")?.as_array())
+        .context("Cargo.toml names no members of the workspace")?;
+    for member in members.iter().filter_map(toml::Value::as_str) {
         fs_err::create_dir_all(hollow.join(member).join("src"))?;
         fs_err::copy(
             root.join(member).join("Cargo.toml"),
