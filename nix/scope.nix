@@ -79,6 +79,30 @@ let
     lib.optionalAttrs (commit != null) { TANDEM_COMMIT = commit; }
   );
 
+  # The migrator in front of a service in any language: one file without shared libraries, by way of musl, with the SQLite that
+  # libsqlite3-sys brings along. A C compiler for that target compiles and links it.
+  muslTarget = "${pkgs.stdenv.hostPlatform.parsed.cpu.name}-unknown-linux-musl";
+  muslVariable = lib.replaceStrings [ "-" ] [ "_" ] muslTarget;
+  muslCompiler = "${pkgs.pkgsStatic.stdenv.cc}/bin/${pkgs.pkgsStatic.stdenv.cc.targetPrefix}cc";
+  migrate =
+    (craneLib.overrideToolchain (toolchain.override { targets = [ muslTarget ]; })).buildPackage
+      {
+        pname = "migrate";
+        inherit version;
+        src = source;
+        strictDeps = true;
+        doCheck = false;
+        CARGO_PROFILE = "release";
+        cargoExtraArgs = "--locked --package migrate --bin migrate";
+        env = {
+          CARGO_BUILD_TARGET = muslTarget;
+          "CC_${muslVariable}" = muslCompiler;
+          "CARGO_TARGET_${lib.toUpper muslVariable}_LINKER" = muslCompiler;
+          CARGO_BUILD_RUSTFLAGS = "-C target-feature=+crt-static";
+        };
+        meta.mainProgram = "migrate";
+      };
+
   # For services that run a ready-made image: `$(nix build --no-link --print-out-paths .#image) | docker load`.
   image = pkgs.dockerTools.streamLayeredImage {
     name = "tandem-backend";
@@ -180,7 +204,8 @@ in
   packages = {
     inherit xtask backend pins;
   }
-  // lib.optionalAttrs pkgs.stdenv.hostPlatform.isLinux { inherit image; };
+  // lib.optionalAttrs pkgs.stdenv.hostPlatform.isLinux { inherit image; }
+  // lib.optionalAttrs (pkgs.stdenv.hostPlatform.isLinux && pkgs ? pkgsStatic) { inherit migrate; };
 
   inherit checks;
 
