@@ -247,7 +247,8 @@ fn a_frontend_alone() {
         "previous frontend",
     );
     // It is published, and what is public is not what was sent.
-    let wrong = Fault::new("GET", "/.well-known/tandem.json", status(200, false)).times(2, 0);
+    // The first two looks are before it: who is public, and the draft.
+    let wrong = Fault::new("GET", "/.well-known/tandem.json", status(200, false)).times(3, 0);
     project.universe.cloud().add_fault(Fault {
         door: Some(cloud::Door::Site),
         ..wrong
@@ -324,7 +325,8 @@ fn one_bad_answer_is_no_verdict() {
 
 #[test]
 fn a_login_before_the_service_is_a_fault_of_the_configuration() {
-    let wall = Fault::new("GET", "/api/health", status(401, false)).times(1, 0);
+    // The first look is at what was live before.
+    let wall = Fault::new("GET", "/api/health", status(401, false)).times(2, 0);
     expect(
         &faulted(Fault {
             door: Some(cloud::Door::Service),

@@ -11,6 +11,7 @@ mod restore;
 
 pub use restore::abort;
 
+use crate::contract::Contract;
 use crate::event::EventKind;
 use crate::exit::Exit;
 use crate::ids::{DeployId, Lane, ReleaseId};
@@ -63,9 +64,15 @@ pub fn cancelled_exit(cancelled: Cancelled) -> Exit {
     }
 }
 
+/// The backend that this run left live, and what it is judged by.
+struct Serving {
+    deploy: DeployId,
+    contract: Contract,
+}
+
 /// What this run left live, by half.
 struct Halves {
-    backend: Option<DeployId>,
+    backend: Option<Serving>,
     frontend: Option<Draft>,
 }
 

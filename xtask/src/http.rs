@@ -272,6 +272,13 @@ impl<'a> Api<'a> {
         ApiError::InDoubt(call.exchange(&format!("answered, but {text}"), None, &hint))
     }
 
+    /// An error for an answer that shows that there is no such thing, whatever its status says.
+    pub(crate) fn absent(&self, method: Method, path: &str, text: &str) -> ApiError {
+        let call = self.call(method, path);
+        let hint = format!("is {} the right address?", call.address);
+        ApiError::NotFound(call.exchange(&format!("answered, but {text}"), None, &hint))
+    }
+
     fn call(&self, method: Method, path: &str) -> Call<'a> {
         let address = format!("{}{path}", self.base);
         Call {

@@ -1,6 +1,7 @@
 //! The record of what is live: what a release leaves on its ref, and what the next one starts from.
 
 use crate::changes::manifest::Manifest;
+use crate::contract::Contract;
 use crate::ids::{Commit, DeployId, EnvironmentName, Lane, Oid, ReleaseId, RunId};
 use crate::refs::{Files, RefValue};
 use anyhow::{Context as _, Result};
@@ -24,6 +25,9 @@ pub struct LiveLane {
     /// The branches of the origin that held the commit when it was released.
     #[serde(default)]
     pub branches: Vec<String>,
+    /// What the service is judged by as long as this is live; none for a site, and in records of older programs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contract: Option<Contract>,
 }
 
 /// What is live.
@@ -47,6 +51,9 @@ pub struct LiveRecord {
     pub lanes: BTreeMap<Lane, LiveLane>,
     /// Migrations that the release brought.
     pub migrations: Vec<String>,
+    /// Those of them on which the release before it cannot run.
+    #[serde(default)]
+    pub breaking: Vec<String>,
     /// A recorded override.
     #[serde(default)]
     pub override_reason: Option<String>,
@@ -74,6 +81,11 @@ pub fn lease_ref(environment: &EnvironmentName) -> String {
 }
 
 impl LiveRecord {
+    /// What the recorded service is judged by: the contract that it was released with.
+    pub fn contract(&self) -> Option<&Contract> {
+        self.lanes.get(&Lane::Backend)?.contract.as_ref()
+    }
+
     /// Reads the record alone.
     ///
     /// # Errors

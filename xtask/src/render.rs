@@ -203,6 +203,11 @@ impl ServiceInfo {
         self.suspended.as_deref() == Some("suspended")
     }
 
+    /// Whether it is stopped after a while without requests and started by the next one, which then waits (the provider's free plan).
+    pub fn sleeps_when_idle(&self) -> bool {
+        self.service_details.plan.as_deref() == Some("free")
+    }
+
     /// Its disk. With one there is a single instance, and a deploy stops it before the new one starts.
     pub fn disk(&self) -> Option<&Disk> {
         self.service_details.disk.as_ref()

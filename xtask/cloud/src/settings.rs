@@ -59,6 +59,8 @@ pub struct ServiceSettings {
     pub build_filter: Vec<String>,
     /// Answers 2xx or 3xx when the service is well. Empty: an open port is enough.
     pub health_check_path: String,
+    /// The provider's plan.
+    pub plan: String,
     /// A persistent disk. With one, the old process stops before the new one starts.
     pub disk: Option<Disk>,
     /// Environment of the running service. Values that lie below the disk's mount path are rewritten to the local folder.
@@ -84,6 +86,7 @@ impl Default for ServiceSettings {
             cache: Vec::new(),
             build_filter: Vec::new(),
             health_check_path: String::new(),
+            plan: "starter".to_owned(),
             disk: None,
             env: BTreeMap::new(),
             admin_token_env: String::new(),

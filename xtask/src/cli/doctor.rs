@@ -246,7 +246,8 @@ fn ask(
     }
     // Before the first release nobody is there to be asked.
     if let (Some(token), true) = (credentials.get(CredentialName::TandemAdminToken), is_live) {
-        let service = Service::of(world, config, target).until(until_ms);
+        let contract = config.backend.contract();
+        let service = Service::new(world, &target.service_url, &contract).until(until_ms);
         findings.extend(providers::admin(&service.admin_state(token)));
     }
     findings

@@ -61,8 +61,8 @@ fn watch(job: &Job<'_>, halves: &Halves, guilty: &Cell<Lane>) -> Result<((), Str
 
 /// One look at each half that this run changed: what is wrong, if anything. A network that is away says nothing about either.
 fn look(job: &Job<'_>, halves: &Halves) -> Option<(Lane, String)> {
-    if halves.backend.is_some() {
-        match verify::look(job, &job.plan.commit) {
+    if let Some(serving) = &halves.backend {
+        match verify::look(job, &serving.contract, &job.plan.commit) {
             Identity::Ours { .. } => {}
             Identity::Away(_) if verify::is_offline(job) => return None,
             found => return Some((Lane::Backend, found.to_string())),

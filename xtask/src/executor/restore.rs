@@ -4,7 +4,7 @@
 
 use super::Verdict;
 use crate::exit::Exit;
-use crate::ids::DeployId;
+use crate::ids::{Commit, DeployId, Lane};
 use crate::job::{Job, LaneError, OUTAGE};
 use crate::lane::draft::drop_draft;
 use crate::lane::frontend::published;
@@ -40,32 +40,44 @@ pub(super) fn old(job: &Job<'_>) -> Result<Old, LaneError> {
             name(job.baseline.frontend.as_ref())
         )));
     }
-    match (&job.baseline.backend, &job.baseline.backend_commit) {
-        (None, _) => Ok(match job.read(OUTAGE, || job.service().live())? {
+    let Some(id) = &job.baseline.backend else {
+        return Ok(match job.read(OUTAGE, || job.service().live())? {
             None => Old::Live,
             Some(deploy) => Old::Gone(format!("{} is live, and nothing was before", deploy.id)),
-        }),
-        (Some(_), Some(commit)) if verify::answers(job, commit)? => Ok(Old::Live),
-        (Some(_), Some(commit)) => Ok(Old::Gone(format!(
-            "{} does not answer, healthy, as it did before",
-            commit.short()
-        ))),
-        (Some(id), None) => Ok(Old::Gone(format!(
-            "what {id} answered before is not known, so it cannot be compared"
-        ))),
+        });
+    };
+    if let Some(why) = job.baseline.ill.get(&Lane::Backend) {
+        return Ok(Old::Gone(format!(
+            "the backend did not answer as recorded before this run either: {why}"
+        )));
     }
+    let contract = job.old_contract();
+    let commit = job.baseline.backend_commit.clone();
+    let expected = commit.clone().unwrap_or_else(|| Commit(String::new()));
+    if !verify::answers(job, &contract, &expected)? {
+        let what = commit.as_ref().map_or(id.as_str(), Commit::short);
+        return Ok(Old::Gone(format!(
+            "{what} does not answer, healthy, as it did before"
+        )));
+    }
+    if contract.rung.unproven().is_none() {
+        return Ok(Old::Live);
+    }
+    // The answers do not tell which release they are from, so the provider must: it itself, or a rollback to it.
+    let live = job.read(OUTAGE, || job.service().live())?;
+    Ok(match live {
+        Some(live) if live.id == *id || (live.commit.is_some() && live.commit == commit) => {
+            Old::Live
+        }
+        other => Old::Gone(format!(
+            "the provider says that {} is live, and it was {id}",
+            other.map_or_else(|| "nothing".to_owned(), |live| live.id.to_string())
+        )),
+    })
 }
 
 /// The end of a run that changed nothing, once that is proven.
 pub(super) fn unchanged(job: &Job<'_>, text: &str) -> Verdict {
-    if job.baseline.backend.is_some() && job.baseline.backend_commit.is_none() {
-        return Verdict::new(
-            Exit::FailedUnchanged,
-            format!(
-                "{text}; nothing that is live was changed (the backend did not tell its version before either)"
-            ),
-        );
-    }
     match old(job) {
         Ok(Old::Live) => Verdict::new(
             Exit::FailedUnchanged,
@@ -148,6 +160,14 @@ pub(super) fn roll_back(job: &Job<'_>, text: &str) -> Verdict {
             format!("{text}; there is no earlier healthy deploy to go back to"),
         );
     }
+    if let Some(why) = job.baseline.ill.get(&Lane::Backend) {
+        return Verdict::new(
+            Exit::Unhealthy,
+            format!(
+                "{text}; the backend was not rolled back, because what was live before did not answer as recorded either: {why}"
+            ),
+        );
+    }
     mark(job, text);
     if let Err(verdict) = frontend_first(job, text) {
         return verdict;
@@ -194,7 +214,7 @@ fn record(job: &Job<'_>, id: &DeployId) {
     let mut record = live.record.clone();
     let Some(lane) = record
         .lanes
-        .get_mut(&crate::ids::Lane::Backend)
+        .get_mut(&Lane::Backend)
         .filter(|lane| job.baseline.backend.as_ref() == Some(&lane.deploy_id))
     else {
         return;

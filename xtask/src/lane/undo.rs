@@ -57,13 +57,7 @@ pub fn backend(job: &Job<'_>) -> Result<DeployId, LaneError> {
                 )));
             }
         }
-        let proof = match commit {
-            Some(commit) => prove_old(job, commit)?,
-            None => {
-                "what answered before the release is not known, so its identity was not compared"
-                    .to_owned()
-            }
-        };
+        let proof = prove_old(job, commit.as_ref())?;
         Ok((id.clone(), format!("{id} brought back {before}; {proof}")))
     })?;
     job.lane(
@@ -75,8 +69,13 @@ pub fn backend(job: &Job<'_>) -> Result<DeployId, LaneError> {
     Ok(id)
 }
 
-fn prove_old(job: &Job<'_>, commit: &Commit) -> Result<String, LaneError> {
-    verify::identity(job, Step::UndoBackend, commit).map_err(|error| match error {
+/// The old release is judged by what it was released with: it cannot know a path that came later.
+fn prove_old(job: &Job<'_>, commit: Option<&Commit>) -> Result<String, LaneError> {
+    let contract = job.old_contract();
+    let Some(commit) = commit else {
+        return Ok("the provider names no commit of it, so it was not compared".to_owned());
+    };
+    verify::identity(job, Step::UndoBackend, &contract, commit).map_err(|error| match error {
         LaneError::Failed(text) | LaneError::Unverifiable(text) => LaneError::Failed(format!(
             "after the rollback: {text} (does an auto-deploy undo it?)"
         )),
