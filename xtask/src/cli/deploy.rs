@@ -140,7 +140,7 @@ pub fn run(app: &App<'_>, args: &DeployArgs) -> Result<u8, Failure> {
         cancel.clone(),
         |session, dispatcher| {
             if args.dry_run {
-                return super::plan::show(app, session, &args.options().asked, args.json, false);
+                return super::plan::show(app, session, &args.options(), args.json);
             }
             confirm(app, args, session)?;
             // Not before: Ctrl-C at the question must simply end the program.
@@ -293,11 +293,17 @@ fn confirm(app: &App<'_>, args: &DeployArgs, session: &Session<'_>) -> Result<()
     let observed =
         crate::facts::observe(session).map_err(|error| Failure::refused(error.to_string()))?;
     let planned = plan(&observed.facts, &args.options().asked);
-    if planned.is_empty() {
+    let judged = crate::facts::judge(session, &args.options(), &observed, &planned);
+    // What is refused anyway is no question.
+    if planned.is_empty() || !judged.refusals.is_empty() {
         return Ok(());
     }
-    app.console
-        .err(&sink::text::plan(&planned, &observed.facts, 5));
+    app.console.err(&sink::text::plan(
+        &planned,
+        &observed.facts,
+        &judged.remarks(),
+        5,
+    ));
     app.console
         .err(&format!("Release this to {}? [y/N]", session.target.name));
     let mut answer = String::new();

@@ -8,9 +8,10 @@ use crate::changes::{Explanation, import};
 use crate::exit::Exit;
 use crate::facts::{self, Observed};
 use crate::ids::Lane;
-use crate::plan::{Asked, Plan, plan};
+use crate::lease::{self, LeaseError};
+use crate::plan::{Asked, Plan, Remarks, plan};
 use crate::real::CancelFlag;
-use crate::run::Session;
+use crate::run::{Options, Session};
 use crate::sink;
 use crate::sink::text::Why;
 use clap::Args;
@@ -33,7 +34,7 @@ pub struct PlanArgs {
     /// One JSON document on standard output
     #[arg(long)]
     pub json: bool,
-    /// Exit with 20 when a deploy would change something
+    /// Exit with 20 when a deploy would change something, with 3 when it would be refused
     #[arg(long)]
     pub exit_code: bool,
     /// Fail when a tracked file belongs to no lane and is not ignored
@@ -71,6 +72,11 @@ pub fn run(app: &App<'_>, args: &PlanArgs) -> Result<u8, Failure> {
     };
     observed(app, args.place, |app, session, observed| {
         let planned = plan(&observed.facts, &asked);
+        let options = Options {
+            asked: asked.clone(),
+            ..Options::default()
+        };
+        let remarks = judge(session, &options, observed, &planned);
         let unselected = observed.facts.unselected.len();
         if args.strict && unselected > 0 {
             return Err(Failure::usage(format!(
@@ -82,14 +88,36 @@ pub fn run(app: &App<'_>, args: &PlanArgs) -> Result<u8, Failure> {
             let matrix = sink::json::github_matrix(&planned, session.config);
             app.console.out(&matrix);
         } else {
-            print(app, &planned, observed, args.json);
+            print(app, &planned, observed, &remarks, args.json);
         }
-        Ok(if args.exit_code && !planned.is_empty() {
-            Exit::Pending.code()
-        } else {
-            Exit::Done.code()
-        })
+        Ok(exit(args.exit_code, &planned, &remarks).code())
     })
+}
+
+/// What `--exit-code` answers.
+fn exit(asked: bool, planned: &Plan, remarks: &Remarks) -> Exit {
+    match asked {
+        true if !remarks.refusals.is_empty() => Exit::Refused,
+        true if !planned.is_empty() => Exit::Pending,
+        _ => Exit::Done,
+    }
+}
+
+/// Everything that a deploy would say before it begins, a lock that is held included.
+fn judge(session: &Session<'_>, options: &Options, observed: &Observed, planned: &Plan) -> Remarks {
+    let mut remarks = facts::judge(session, options, observed, planned).remarks();
+    if planned.is_empty() {
+        return remarks;
+    }
+    match lease::holder(session.world, &session.target.name) {
+        Ok(Some((_, holder))) if !(session.is_dead)(&holder.process) => {
+            let held = LeaseError::Held(Box::new(holder));
+            remarks.refusals.push(held.to_string());
+        }
+        Ok(_) => {}
+        Err(error) => remarks.refusals.push(format!("{error:#}")),
+    }
+    remarks
 }
 
 /// Prints a workflow's filters as deploy.toml has them. It needs no project: it is what somebody does who has none yet.
@@ -129,25 +157,21 @@ fn import_workflow(app: &App<'_>, workflow: &Path) -> Result<u8, Failure> {
 pub fn show(
     app: &App<'_>,
     session: &Session<'_>,
-    asked: &Asked,
+    options: &Options,
     json: bool,
-    exit_code: bool,
 ) -> Result<u8, Failure> {
     let observed = facts::observe(session).map_err(|error| Failure::refused(error.to_string()))?;
-    let planned = plan(&observed.facts, asked);
-    print(app, &planned, &observed, json);
-    Ok(if exit_code && !planned.is_empty() {
-        Exit::Pending.code()
-    } else {
-        Exit::Done.code()
-    })
+    let planned = plan(&observed.facts, &options.asked);
+    let remarks = judge(session, options, &observed, &planned);
+    print(app, &planned, &observed, &remarks, json);
+    Ok(Exit::Done.code())
 }
 
-fn print(app: &App<'_>, planned: &Plan, observed: &Observed, json: bool) {
+fn print(app: &App<'_>, planned: &Plan, observed: &Observed, remarks: &Remarks, json: bool) {
     app.console.out(&if json {
-        sink::json::plan(planned, &observed.facts)
+        sink::json::plan(planned, &observed.facts, remarks)
     } else {
-        sink::text::plan(planned, &observed.facts, FILES_SHOWN)
+        sink::text::plan(planned, &observed.facts, remarks, FILES_SHOWN)
     });
 }
 
