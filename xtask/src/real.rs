@@ -17,11 +17,14 @@ use crate::world::{
 use anyhow::Result;
 use rayon::prelude::*;
 use std::hash::{BuildHasher as _, RandomState};
+use std::io::Read as _;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 /// Threads for small work; Netlify's own clients send 5 to 10 uploads at once.
 const SMALL_WORK_THREADS: usize = 8;
+/// A long answer is read in pieces of this size.
+const PIECE_BYTES: usize = 64 << 10;
 
 /// Whether somebody asked the run to stop; shared with the thread that hears signals.
 #[derive(Clone, Default)]
@@ -138,26 +141,13 @@ impl<'a> Real<'a> {
     }
 }
 
-impl World for Real<'_> {
-    fn now(&self) -> Now {
-        let wall = SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default();
-        Now {
-            wall_ms: i64::try_from(wall.as_millis()).unwrap_or(i64::MAX),
-            mono_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
-        }
-    }
-
-    fn sleep(&self, duration: Duration) -> Result<(), Cancelled> {
-        self.cancel.sleep(duration)
-    }
-
-    fn cancelled(&self) -> Option<Cancelled> {
-        self.cancel.get()
-    }
-
-    fn send(&self, request: &Request, limits: Limits) -> Result<Response, SendError> {
+impl Real<'_> {
+    /// Sends a request and waits for the head of its answer.
+    fn call(
+        &self,
+        request: &Request,
+        limits: Limits,
+    ) -> Result<http::Response<ureq::Body>, SendError> {
         let idempotent = matches!(request.method().as_str(), "GET" | "HEAD" | "PUT");
         let agent = if idempotent {
             &self.reader
@@ -182,8 +172,38 @@ impl World for Real<'_> {
             .timeout_global(Some(limits.timeout))
             .allow_non_standard_methods(true)
             .build();
-        let answer = agent.run(outgoing).map_err(|error| classify(&error))?;
-        let (parts, mut body) = answer.into_parts();
+        agent.run(outgoing).map_err(|error| classify(&error))
+    }
+}
+
+fn broken_off(error: &dyn std::fmt::Display) -> SendError {
+    SendError {
+        kind: SendErrorKind::Unknown,
+        text: format!("the answer broke off: {error}"),
+    }
+}
+
+impl World for Real<'_> {
+    fn now(&self) -> Now {
+        let wall = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
+        Now {
+            wall_ms: i64::try_from(wall.as_millis()).unwrap_or(i64::MAX),
+            mono_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+
+    fn sleep(&self, duration: Duration) -> Result<(), Cancelled> {
+        self.cancel.sleep(duration)
+    }
+
+    fn cancelled(&self) -> Option<Cancelled> {
+        self.cancel.get()
+    }
+
+    fn send(&self, request: &Request, limits: Limits) -> Result<Response, SendError> {
+        let (parts, mut body) = self.call(request, limits)?.into_parts();
         let body = body
             .with_config()
             .limit(limits.body_bytes)
@@ -193,12 +213,38 @@ impl World for Real<'_> {
                     kind: SendErrorKind::TooLarge,
                     text: format!("the answer is longer than {limit} bytes"),
                 },
-                other => SendError {
-                    kind: SendErrorKind::Unknown,
-                    text: format!("the answer broke off: {other}"),
-                },
+                other => broken_off(&other),
             })?;
         Ok(Response::from_parts(parts, body))
+    }
+
+    fn receive(
+        &self,
+        request: &Request,
+        limits: Limits,
+        on: &mut dyn FnMut(&[u8]),
+    ) -> Result<Response, SendError> {
+        let (parts, mut body) = self.call(request, limits)?.into_parts();
+        let mut reader = body.as_reader();
+        let mut piece = vec![0; PIECE_BYTES];
+        let mut beginning = Vec::new();
+        loop {
+            if let Some(cancelled) = self.cancelled() {
+                return Err(SendError {
+                    kind: SendErrorKind::Cancelled,
+                    text: cancelled.to_string(),
+                });
+            }
+            let read = reader
+                .read(&mut piece)
+                .map_err(|error| broken_off(&error))?;
+            let Some(read) = piece.get(..read).filter(|read| !read.is_empty()) else {
+                return Ok(Response::from_parts(parts, beginning));
+            };
+            on(read);
+            let room = PIECE_BYTES.saturating_sub(beginning.len());
+            beginning.extend_from_slice(read.get(..room).unwrap_or(read));
+        }
     }
 
     fn run(&self, command: &Command, on: &mut dyn FnMut(RunEvent<'_>)) -> Result<RunEnd> {

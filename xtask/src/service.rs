@@ -2,6 +2,7 @@
 //!
 //! A provider's "live" says that a process runs. Only the address itself can say which commit answers there, and how it is.
 
+use crate::changes::manifest::hex;
 use crate::contract::{self, Contract, Rung, Told, is_page, is_same};
 use crate::http::{Api, ApiError, excerpt, url};
 use crate::ids::Commit;
@@ -11,6 +12,7 @@ use http::{HeaderMap, Method};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha1::{Digest as _, Sha1};
+use std::cell::RefCell;
 use std::fmt;
 use std::time::Duration;
 
@@ -26,13 +28,10 @@ const MIGRATE: Limits = Limits {
     timeout: Duration::from_secs(300),
     body_bytes: 1 << 20,
 };
-/// One look at a public file, its retries included, in milliseconds.
-const FILE_LOOK_MS: u64 = 20_000;
-/// For one public file: the size of a large picture or script bundle.
-const FILE: Limits = Limits {
-    timeout: Duration::from_secs(60),
-    body_bytes: 64 << 20,
-};
+/// One look at a small public file, its retries included.
+const FILE_LOOK: Duration = Duration::from_secs(20);
+/// The slowest line on which a file is still waited for: 2 megabits per second, in bytes per millisecond.
+const FILE_SPEED_MIN: u64 = 256;
 
 /// Who answers at an address, judged against the commit that should.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -242,9 +241,11 @@ pub struct PublicFile {
     pub status: u16,
     /// SHA-1 of the body in lower-case hexadecimal digits, as manifests have it.
     pub sha1: String,
+    /// Bytes of the body.
+    pub size: u64,
     /// How long a cache on the way has held it, in seconds.
     pub age_s: Option<u64>,
-    /// The body.
+    /// The body's beginning.
     pub body: Vec<u8>,
     /// The headers.
     pub headers: HeaderMap,
@@ -292,33 +293,54 @@ impl fmt::Display for SiteAddress {
     }
 }
 
-/// Fetches a public file past all caches. No redirect is followed.
+/// How long so many bytes may take to come.
+pub fn transfer_time(size_bytes: u64) -> Duration {
+    Duration::from_millis(size_bytes / FILE_SPEED_MIN)
+}
+
+/// Fetches a public file past all caches. No redirect is followed. Its content is not kept, whatever its size; `keep` is called
+/// while it comes.
 ///
 /// # Errors
-/// When no answer came. A status such as 404 is an answer.
+/// When no answer came within the time that `size_bytes`, which are expected, may take. A status such as 404 is an answer.
 pub fn site_file(
     world: &dyn World,
     address: &SiteAddress,
     path: &str,
+    size_bytes: u64,
+    keep: &dyn Fn(),
 ) -> Result<PublicFile, ApiError> {
     let bust = format!("{:016x}", world.random());
     let path = format!("/{}{}", url::path(path), url::query(&[("tandem", &bust)]));
     let mut headers = vec![("accept", "*/*"), ("cache-control", "no-cache")];
     headers.extend(address.host.as_deref().map(|host| ("host", host)));
+    let timeout = FILE_LOOK + transfer_time(size_bytes);
     // The caller looks again anyway: a look that fails must end before the caller's patience does.
-    let until_ms = world.now().mono_ms + FILE_LOOK_MS;
+    let until_ms = world.now().mono_ms + u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+    let limits = Limits {
+        timeout,
+        // The time bounds it.
+        body_bytes: u64::MAX,
+    };
+    let read = RefCell::new((Sha1::new(), 0));
     let response = Api::new(world, "the site", &address.url, None)
         .until(until_ms)
-        .get_raw(&path, &headers, FILE)?;
+        .get_pieces(&path, &headers, limits, || {
+            read.replace((Sha1::new(), 0));
+            |piece: &[u8]| {
+                let (hash, size) = &mut *read.borrow_mut();
+                hash.update(piece);
+                *size += piece.len() as u64;
+                keep();
+            }
+        })?;
     let (head, body) = response.into_parts();
-    let sha1 = Sha1::digest(&body)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let (hash, size) = read.into_inner();
     let age_s = age_s(&head.headers);
     Ok(PublicFile {
         status: head.status.as_u16(),
-        sha1,
+        sha1: hex(&hash.finalize()),
+        size,
         age_s,
         body,
         headers: head.headers,

@@ -162,6 +162,22 @@ pub trait World: Sync {
     /// When no whole answer came; the kind says whether the other side may have acted.
     fn send(&self, request: &Request, limits: Limits) -> Result<Response, SendError>;
 
+    /// As [`World::send`], for a body of any length: it is handed over piece by piece and not kept. What the answer holds of it is
+    /// its beginning.
+    ///
+    /// # Errors
+    /// As for [`World::send`]; pieces may have come before.
+    fn receive(
+        &self,
+        request: &Request,
+        limits: Limits,
+        on: &mut dyn FnMut(&[u8]),
+    ) -> Result<Response, SendError> {
+        let response = self.send(request, limits)?;
+        on(response.body());
+        Ok(response)
+    }
+
     /// Runs a configured command to its end.
     ///
     /// # Errors

@@ -339,6 +339,8 @@ fn frontend(session: &Session<'_>) -> Health {
         session.world,
         &SiteAddress::public(&session.target.site_url),
         RELEASE_FILE,
+        0,
+        &|| {},
     ) {
         Ok(file) if file.status == 200 => match serde_json::from_slice::<Release>(&file.body) {
             Ok(release) => (Some(true), Some(release.commit), Vec::new()),

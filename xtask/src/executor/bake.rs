@@ -6,7 +6,7 @@ use crate::event::Step;
 use crate::ids::Lane;
 use crate::job::{Job, LaneError};
 use crate::lane::verify;
-use crate::service::{self, Identity};
+use crate::service::Identity;
 use std::cell::Cell;
 use std::time::Duration;
 
@@ -73,7 +73,7 @@ fn look(job: &Job<'_>, halves: &Halves) -> Option<(Lane, String)> {
         .files
         .iter()
         .find(|file| file.path == verify::RELEASE_FILE)?;
-    match service::site_file(job.world, &verify::public(job), &file.path) {
+    match verify::fetch(job, &verify::public(job), file) {
         Ok(found) if found.sha1 == file.sha1 => None,
         Ok(found) => Some((
             Lane::Frontend,

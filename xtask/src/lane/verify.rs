@@ -2,11 +2,12 @@
 
 use crate::contract::{Contract, Rung};
 use crate::event::Step;
+use crate::http::ApiError;
 use crate::ids::Commit;
 use crate::inputs::SiteFile;
 use crate::job::{Job, LaneError, OUTAGE};
 use crate::netlify::Deploy;
-use crate::service::{self, Identity, Service, SiteAddress};
+use crate::service::{self, Identity, PublicFile, Service, SiteAddress};
 use std::time::Duration;
 
 /// What the site says of itself; generated for each release.
@@ -212,13 +213,29 @@ pub fn site_serves(
     Ok(format!("{} files fetched and compared{note}", wanted.len()))
 }
 
+/// Fetches one file of the site. The lease is kept while a long one comes; whether it was lost is found out before anything changes.
+///
+/// # Errors
+/// When no answer came.
+pub fn fetch(
+    job: &Job<'_>,
+    address: &SiteAddress,
+    file: &SiteFile,
+) -> Result<PublicFile, ApiError> {
+    let keep = || {
+        let _found_out_later = job.lease.keep(job.world);
+    };
+    service::site_file(job.world, address, &file.path, file.size, &keep)
+}
+
 /// Whether the bytes are exactly ours; a page that the provider rewrites is tolerated when it is there at all.
 fn serves(job: &Job<'_>, address: &SiteAddress, file: &SiteFile) -> Result<bool, LaneError> {
     let started = job.now_ms();
     loop {
-        let fetched = service::site_file(job.world, address, &file.path);
-        // An edge that lags behind and a network that is away are two things.
+        let fetched = fetch(job, address, file);
+        // An edge that lags behind and a network that is away are two things; a long file takes its time in both.
         let budget = if fetched.is_ok() { EDGE_BUDGET } else { OUTAGE };
+        let budget = budget + service::transfer_time(file.size);
         let problem = match fetched {
             Ok(found) if found.sha1 == file.sha1 => return Ok(true),
             Ok(found) if found.status == 200 && is_page(&file.path) => return Ok(false),
@@ -227,7 +244,10 @@ fn serves(job: &Job<'_>, address: &SiteAddress, file: &SiteFile) -> Result<bool,
                     .age_s
                     .map(|age| format!(", cached for {age} s"))
                     .unwrap_or_default();
-                format!("status {}, content {}{age}", found.status, found.sha1)
+                format!(
+                    "status {}, {} of {} bytes, content {}{age}",
+                    found.status, found.size, file.size, found.sha1
+                )
             }
             Err(error) => error.to_string(),
         };

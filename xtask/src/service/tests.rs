@@ -314,7 +314,7 @@ fn a_refused_migration_is_an_answer() {
 fn files_are_fetched_past_caches_from_the_named_host() {
     let world = Script::new([answer_with(404, &[("age", "5")], "abc")]);
     let address = SiteAddress::permalink("http://127.0.0.1:8080", "http://d1--shop.localhost");
-    let file = site_file(&world, &address, "/sub/a b.js").unwrap();
+    let file = site_file(&world, &address, "/sub/a b.js", 0, &|| {}).unwrap();
     assert_eq!((file.status, file.age_s), (404, Some(5)));
     // The digest of FIPS 180's first example.
     assert_eq!(file.sha1, "a9993e364706816aba3e25717850c26c9cd0d89d");
