@@ -51,7 +51,8 @@ pub struct ServiceSettings {
     pub pre_deploy_command: String,
     /// Run by `sh -c` in the folder that holds the artifacts.
     pub start_command: String,
-    /// Globs, relative to the tree, of what the build leaves behind for the start. Empty: every tracked file.
+    /// What the build leaves behind for the start: files, whole folders, or patterns in the language of the release tool's filters,
+    /// relative to the tree. Empty: every tracked file.
     pub artifacts: Vec<String>,
     /// Folders of the working copy that the first build begins with, so that dependencies compile once. Copied, never shared.
     pub cache: Vec<String>,

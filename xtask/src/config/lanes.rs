@@ -165,7 +165,7 @@ pub struct LocalService {
     pub build: Option<String>,
     /// The start command. Default: `backend.start`.
     pub start: Option<String>,
-    /// Patterns of the built files that starting needs, relative to the repository's root. Default: none.
+    /// What starting needs of the built tree: files, whole folders, or patterns, relative to the repository's root. Default: every tracked file.
     pub artifacts: Vec<String>,
     /// Folders shared between builds, relative to the repository's root. Default: none.
     pub cache: Vec<String>,
