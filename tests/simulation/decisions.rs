@@ -633,3 +633,16 @@ fn a_disk_that_is_not_where_the_database_will_be() {
         "live and verified",
     );
 }
+
+#[test]
+fn a_file_that_changes_while_it_is_uploaded_is_found_by_us() {
+    let mut project = Project::live(1);
+    let how = How {
+        changing: Some("app.js".to_owned()),
+        ..How::seed(1)
+    };
+    let outcome = project.deploy(&Version::new(2), how);
+    expect(&outcome, 4, "app.js changed while it was uploaded");
+    let again = project.deploy(&Version::new(2), How::seed(1));
+    expect(&again, 0, "live and verified");
+}

@@ -1,5 +1,6 @@
 //! The frontend: uploaded and proven as an unpublished deploy, made public by one atomic call.
 
+use crate::changes::manifest::hex;
 use crate::event::{LaneState, Step};
 use crate::ids::{DeployId, Lane};
 use crate::inputs::SiteFile;
@@ -8,6 +9,7 @@ use crate::lane::draft::{create, digest, uploaded_before};
 use crate::lane::{checks, verify};
 use crate::netlify::{Deploy, DeployState};
 use crate::once::{Attempt, Probe, once};
+use sha1::{Digest as _, Sha1};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -19,7 +21,7 @@ use std::time::Duration;
 pub struct Accepted {
     /// A site that would lose more than the configured share of its live files.
     pub shrink: bool,
-    /// A site that is empty or has no entry page.
+    /// A site that is empty, or whose entry page is missing or empty.
     pub no_index: bool,
 }
 
@@ -55,7 +57,13 @@ pub fn inspect(job: &Job<'_>) -> Result<Vec<SiteFile>, LaneError> {
                 "the site is empty: no file below '{folder}' (hint: build it first, or say --allow-no-index)"
             )));
         }
-        if !files.iter().any(|file| file.path == *entry) {
+        let found = files.iter().find(|file| file.path == *entry);
+        if found.is_some_and(|found| found.size == 0) {
+            return Err(LaneError::Refused(format!(
+                "the entry page {entry} below '{folder}' is empty (hint: did its build stop early? --allow-no-index publishes it all the same)"
+            )));
+        }
+        if found.is_none() {
             return Err(LaneError::Refused(format!(
                 "the site has no {entry} among its {own} files below '{folder}' (hint: --allow-no-index publishes it all the same)"
             )));
@@ -218,6 +226,12 @@ fn send_one(job: &Job<'_>, deploy: &DeployId, file: &SiteFile) -> Result<(), Lan
     /// The lease's time bounds an attempt with its retries, so that none starts after it; the next one has the lease renewed.
     const ATTEMPTS_MAX: u32 = 3;
     let content = job.inputs.read(&file.path)?;
+    if hex(&Sha1::digest(&content)) != file.sha1 {
+        return Err(LaneError::Failed(format!(
+            "{} changed while it was uploaded (hint: does the build leave a process behind that still writes?)",
+            file.path
+        )));
+    }
     let mut attempt = 1;
     loop {
         let error = match job.attempt(|until_ms| {
