@@ -170,6 +170,7 @@ impl Version {
             migrations,
             unselected: Vec::new(),
             remote_branches: None,
+            folder: Some(BTreeMap::new()),
         }
     }
 }

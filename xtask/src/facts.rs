@@ -12,6 +12,7 @@ use crate::event::EventKind;
 use crate::forwards;
 use crate::http::ApiError;
 use crate::ids::{Commit, DeployId, Lane};
+use crate::inputs;
 use crate::job::{Baseline, LaneError};
 use crate::lane::smoke;
 use crate::live::{self, Live, LiveRecord};
@@ -78,6 +79,7 @@ pub fn observe(session: &Session<'_>) -> Result<Observed, LaneError> {
     .filter_map(|(lane, id)| Some((lane, id?)))
     .collect();
     let changes = changes(session, live.as_ref());
+    let unsent = unsent(session, live.as_ref())?;
     let facts = Facts {
         environment: session.target.name.clone(),
         commit: session.source.commit.clone(),
@@ -108,6 +110,7 @@ pub fn observe(session: &Session<'_>) -> Result<Observed, LaneError> {
             .filter(|lane| !session.config.smoke(*lane).is_empty())
             .collect(),
         bakes: !session.target.policy.bake.is_zero(),
+        unsent,
     };
     Ok(Observed {
         facts,
@@ -238,6 +241,23 @@ fn changes(session: &Session<'_>, live: Option<&Live>) -> BTreeMap<Lane, Vec<Cha
             Some((lane, changes))
         })
         .collect()
+}
+
+/// How the published folder differs from what was sent of it: git may not know of such a difference, because it ignores the folder,
+/// or because something was missing when it was sent. What a build makes is not known yet.
+fn unsent(session: &Session<'_>, live: Option<&Live>) -> Result<Option<String>, LaneError> {
+    let has_site = match session.preparation.bundle() {
+        Some(manifest) => manifest.lanes.contains_key(&Lane::Frontend),
+        None => session.source.folder.is_some(),
+    };
+    let Some(live) = live.filter(|_| has_site && session.config.frontend.build.is_none()) else {
+        return Ok(None);
+    };
+    let files = session
+        .inputs
+        .site(session.world)
+        .map_err(|error| LaneError::Refused(format!("{error:#}")))?;
+    Ok(inputs::unsent(&inputs::sent(&files), live.sent.as_ref()))
 }
 
 /// For each lane the rule that its first difference meets.

@@ -9,6 +9,7 @@
 pub mod answering;
 pub mod bundle;
 pub mod changes;
+pub mod checkout;
 pub mod cli;
 pub mod codegen;
 pub mod config;

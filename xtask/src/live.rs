@@ -10,6 +10,11 @@ use std::collections::BTreeMap;
 
 /// The name of the file that holds the record.
 const RECORD_FILE: &str = "release.json";
+/// The name of the file that says what was sent of the site.
+const SENT_FILE: &str = "frontend.sent";
+
+/// What a site consists of: the path of each file with the SHA-1 of its content.
+pub type Sent = BTreeMap<String, String>;
 
 /// What is live of one lane.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,6 +73,8 @@ pub struct Live {
     pub record: LiveRecord,
     /// What each lane consists of.
     pub manifests: BTreeMap<Lane, Manifest>,
+    /// The files of the site that were sent, without the one that names the release; none in records of older versions.
+    pub sent: Option<Sent>,
 }
 
 /// The ref that says what is live.
@@ -114,10 +121,12 @@ impl Live {
                 Some((lane, manifest))
             })
             .collect();
+        let sent = value.files.remove(SENT_FILE);
         Ok(Self {
             oid: value.oid,
             record,
             manifests,
+            sent: sent.and_then(|text| serde_json::from_slice(&text).ok()),
         })
     }
 }
@@ -126,9 +135,16 @@ impl Live {
 ///
 /// # Errors
 /// When the record cannot be written as JSON, which would be a fault of this program.
-pub fn files(record: &LiveRecord, manifests: &BTreeMap<Lane, Manifest>) -> Result<Files> {
+pub fn files(
+    record: &LiveRecord,
+    manifests: &BTreeMap<Lane, Manifest>,
+    sent: Option<&Sent>,
+) -> Result<Files> {
     let mut files = Files::new();
     files.insert(RECORD_FILE.to_owned(), serde_json::to_vec_pretty(record)?);
+    if let Some(sent) = sent {
+        files.insert(SENT_FILE.to_owned(), serde_json::to_vec_pretty(sent)?);
+    }
     for (lane, manifest) in manifests {
         files.insert(manifest_file(*lane), manifest.encode());
     }

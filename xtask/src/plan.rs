@@ -52,6 +52,8 @@ pub struct Facts {
     pub smoke: Vec<Lane>,
     /// Whether there is a bake.
     pub bakes: bool,
+    /// How the published folder differs from what was sent of it, where nothing is built into it.
+    pub unsent: Option<String>,
 }
 
 /// One migration that a release would apply.
@@ -255,6 +257,9 @@ fn reason(facts: &Facts, asked: &Asked, lane: Lane, changes: &[Change]) -> (bool
             true,
             format!("{} {}{more}", first.path, first.status.word()),
         );
+    }
+    if let Some(unsent) = facts.unsent.as_ref().filter(|_| lane == Lane::Frontend) {
+        return (true, unsent.clone());
     }
     let files = new.files.len();
     forced(format!(

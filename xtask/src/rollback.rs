@@ -274,11 +274,17 @@ fn lanes(
     unlike: &BTreeMap<Lane, String>,
     asked: &Asked,
 ) -> Result<Vec<Lane>, String> {
+    // The same commit may have been sent with other files: git need not know what is published.
+    let sent_differs = matches!((&current.sent, &target.sent), (Some(a), Some(b)) if a != b);
     let differs = |lane: &Lane| match (
         current.record.lanes.get(lane),
         target.record.lanes.get(lane),
     ) {
-        (Some(now), Some(then)) => now.digest != then.digest || now.commit != then.commit,
+        (Some(now), Some(then)) => {
+            now.digest != then.digest
+                || now.commit != then.commit
+                || (*lane == Lane::Frontend && sent_differs)
+        }
         (_, then) => then.is_some(),
     };
     let differing: Vec<Lane> = Lane::ALL.into_iter().filter(differs).collect();
@@ -479,6 +485,7 @@ fn record(
         let mut record = target.record.clone();
         record.lanes.clone_from(&current.record.lanes);
         let mut manifests = current.manifests.clone();
+        let mut sent = current.sent.as_ref();
         for (lane, id) in changed {
             if let Some(then) = target.record.lanes.get(lane) {
                 record.lanes.insert(
@@ -492,6 +499,9 @@ fn record(
             if let Some(manifest) = target.manifests.get(lane) {
                 manifests.insert(*lane, manifest.clone());
             }
+            if *lane == Lane::Frontend {
+                sent = target.sent.as_ref();
+            }
         }
         record.run = job.run.clone();
         record.command = "rollback".to_owned();
@@ -499,7 +509,7 @@ fn record(
         record.by.clone_from(&job.by);
         record.migrations = Vec::new();
         record.override_reason.clone_from(&job.override_reason);
-        let files = live::files(&record, &manifests)?;
+        let files = live::files(&record, &manifests, sent)?;
         let message = format!("rollback to {}", record.release);
         match job.world.refs().swap(
             &live::live_ref(&job.target.name),

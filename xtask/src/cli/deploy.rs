@@ -3,7 +3,8 @@
 use super::Where;
 use super::app::{App, Connected, Failure, ORIGIN, Project};
 use crate::bundle::{Bundle, BundleError};
-use crate::config::LOCAL;
+use crate::checkout::Checkout;
+use crate::config::{ConfigError, LOCAL};
 use crate::credentials::CredentialName;
 use crate::exit::Exit;
 use crate::git::GitHistory;
@@ -123,7 +124,13 @@ pub fn run(app: &App<'_>, args: &DeployArgs) -> Result<u8, Failure> {
     }
     let project = app.project()?;
     let cancel = CancelFlag::default();
-    let source = read_source(app, &project, &app.environment(args.place)?)?;
+    let look = match (args.abort, &args.bundle) {
+        // What is undone was released from another folder, perhaps.
+        (true, _) => Look::CommitAlone,
+        (_, Some(_)) => Look::WithoutSite,
+        (_, None) => Look::at(&args.only),
+    };
+    let source = read_source(app, &project, &app.environment(args.place)?, look)?;
     // Before anything is contacted.
     let bundle = args
         .bundle
@@ -176,14 +183,63 @@ fn open_bundle(
     })
 }
 
+/// How much of the folder is looked at beside its commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// The site as it lies here is part of what is asked for.
+    Whole,
+    /// It is not: another lane is meant, or a bundle has it.
+    WithoutSite,
+    /// Nothing is released of it.
+    CommitAlone,
+}
+
+impl Look {
+    /// What these lanes need; none are all.
+    pub fn at(lanes: &[Lane]) -> Self {
+        if lanes.is_empty() || lanes.contains(&Lane::Frontend) {
+            Self::Whole
+        } else {
+            Self::WithoutSite
+        }
+    }
+}
+
 /// Reads what would be released and says when it is more than HEAD.
 pub fn read_source(
     app: &App<'_>,
     project: &Project,
     name: &EnvironmentName,
+    look: Look,
 ) -> Result<SourceTree, Failure> {
     let found = project.git.source()?;
-    let mut source = source::read(&project.git, &project.config, &project.filters, found)?;
+    let tree = project.git.tree(&found.commit)?;
+    let (git, config, filters) = (&project.git, &project.config, &project.filters);
+    if look != Look::CommitAlone {
+        let idle = filters.idle(config, &tree);
+        if !idle.lanes.is_empty() {
+            return Err(Failure::usage(ConfigError::new(idle.lanes).to_string()));
+        }
+        for problem in idle.patterns {
+            app.console.err(&format!("warning: {problem}"));
+        }
+    }
+    let mut source = source::of(git, config, filters, found, &tree)?;
+    if let Some(lane) = source
+        .manifests
+        .get(&Lane::Frontend)
+        .filter(|_| look == Look::Whole)
+    {
+        let checkout = Checkout {
+            root: &project.root,
+            git,
+            config,
+            filters,
+            tree: &tree,
+            lane: &lane.files,
+        };
+        source.folder = checkout.verify()?;
+    }
     // Without any remote the provider builds from somewhere else. Production is refused then, for want of the refs.
     if name.as_str() != LOCAL && source.versioned && project.git.has_remote()? {
         source.remote_branches = Some(project.git.remote_branches(&source.commit)?);
@@ -240,6 +296,8 @@ pub fn with_session(
     let folder = PublishFolder {
         root: &project.root,
         config: &project.config,
+        filters: &project.filters,
+        planned: source.folder.as_ref(),
     };
     let inputs = WorkingTree {
         site: bundle.map_or(&folder as &dyn BuiltSite, |bundle| bundle),

@@ -2,7 +2,7 @@
 
 use super::Where;
 use super::app::{App, Failure, Project};
-use super::deploy::read_source;
+use super::deploy::{Look, read_source};
 use crate::config::{Config, LOCAL, Target};
 use crate::credentials::{CredentialName, Credentials};
 use crate::dispatch::Dispatcher;
@@ -85,7 +85,7 @@ fn examine(app: &App<'_>, name: &EnvironmentName) -> Result<Vec<Finding>, Failur
     let Some((target, credentials)) = resolve(app, &project, name, &mut findings) else {
         return Ok(findings);
     };
-    match read_source(app, &project, name) {
+    match read_source(app, &project, name, Look::Whole) {
         Ok(source) => {
             findings.extend(origin::source(&target, &source));
             findings.extend(origin::refs(&world, &refs, &target, &source));

@@ -2,7 +2,7 @@
 
 use super::Where;
 use super::app::{App, Failure};
-use super::deploy::{read_source, with_session};
+use super::deploy::{Look, read_source, with_session};
 use crate::changes::manifest::{Change, Status};
 use crate::changes::{Explanation, import};
 use crate::exit::Exit;
@@ -70,7 +70,8 @@ pub fn run(app: &App<'_>, args: &PlanArgs) -> Result<u8, Failure> {
         only: args.only.clone(),
         force: args.force,
     };
-    observed(app, args.place, |app, session, observed| {
+    let look = Look::at(&args.only);
+    observed(app, args.place, look, |app, session, observed| {
         let planned = plan(&observed.facts, &asked);
         let options = Options {
             asked: asked.clone(),
@@ -178,11 +179,12 @@ fn print(app: &App<'_>, planned: &Plan, observed: &Observed, remarks: &Remarks, 
 fn observed(
     app: &App<'_>,
     place: Where,
+    look: Look,
     body: impl FnOnce(&App<'_>, &Session<'_>, &Observed) -> Result<u8, Failure>,
 ) -> Result<u8, Failure> {
     let project = app.project()?;
+    let source = read_source(app, &project, &app.environment(place)?, look)?;
     let connected = app.reach(&project, place)?;
-    let source = read_source(app, &project, &connected.target.name)?;
     with_session(
         app,
         &project,
@@ -203,7 +205,8 @@ fn observed(
 /// # Errors
 /// When what is live cannot be read.
 pub fn why(app: &App<'_>, args: &WhyArgs) -> Result<u8, Failure> {
-    observed(app, args.place, |app, session, observed| {
+    let look = Look::at(&[args.lane]);
+    observed(app, args.place, look, |app, session, observed| {
         app.console.out(&explain(session, observed, args.lane));
         Ok(Exit::Done.code())
     })

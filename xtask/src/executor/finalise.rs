@@ -5,8 +5,9 @@ use crate::changes::manifest::Manifest;
 use crate::event::Step;
 use crate::exit::Exit;
 use crate::ids::{Lane, ReleaseId};
+use crate::inputs;
 use crate::job::{Job, LaneError};
-use crate::live::{self, LiveLane, LiveRecord};
+use crate::live::{self, LiveLane, LiveRecord, Sent};
 use crate::refs::Swap;
 use std::collections::BTreeMap;
 
@@ -15,7 +16,8 @@ pub(super) fn finalise(job: &Job<'_>, halves: &Halves) -> Result<Verdict, Verdic
     let release = ReleaseId(job.run.0.clone());
     let record = record(job, halves, &release);
     let moved = job.step(Step::Finalise, || {
-        let files = live::files(&record, &merged_manifests(job, halves))?;
+        let sent = sent(job, halves);
+        let files = live::files(&record, &merged_manifests(job, halves), sent.as_ref())?;
         let expected = job.live.map(|live| &live.oid);
         let name = live::live_ref(&job.target.name);
         let swap =
@@ -150,6 +152,14 @@ fn record(job: &Job<'_>, halves: &Halves, release: &ReleaseId) -> LiveRecord {
             .collect(),
         override_reason: job.override_reason.as_deref().map(clean),
     }
+}
+
+/// What was sent of the site that is live afterwards, file by file. The file that names the release is made anew for each.
+fn sent(job: &Job<'_>, halves: &Halves) -> Option<Sent> {
+    let Some(draft) = &halves.frontend else {
+        return job.live.and_then(|live| live.sent.clone());
+    };
+    Some(inputs::sent(&draft.files))
 }
 
 /// The manifests of what is live afterwards: ours for the lanes that ran, the old ones for the others.

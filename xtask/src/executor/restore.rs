@@ -226,7 +226,7 @@ fn record(job: &Job<'_>, id: &DeployId) {
     record.by.clone_from(&job.by);
     record.migrations = Vec::new();
     let message = format!("{id} brought {} back", record.release);
-    let moved = live::files(&record, &live.manifests).and_then(|files| {
+    let moved = live::files(&record, &live.manifests, live.sent.as_ref()).and_then(|files| {
         job.world.refs().swap(
             &live::live_ref(&job.target.name),
             Some(&live.oid),

@@ -545,6 +545,7 @@ pub(crate) fn facts(dirty: &[&str], unselected: &[&str]) -> Facts {
         backend_migrates: true,
         smoke: Vec::new(),
         bakes: true,
+        unsent: None,
     }
 }
 
