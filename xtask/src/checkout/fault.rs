@@ -61,12 +61,12 @@ impl Fault {
                 "`git lfs pull`; for actions/checkout `lfs: true`".to_owned(),
             ),
             Self::Gone => (
-                "is tracked and not there, although git calls the folder clean",
+                "is tracked and not there, which `git status` does not show",
                 format!("`git checkout -- {path}`"),
             ),
             Self::Differs => (
-                "differs from the commit, although git calls the folder clean",
-                format!("`touch {path}`, then `git status`"),
+                "differs from the commit in a way that `git status` does not show, in its line ends perhaps",
+                format!("remove it and `git checkout -- {path}`, or commit what is meant"),
             ),
             Self::NoLink => (
                 "is a symbolic link in the commit and a plain file here",
@@ -117,7 +117,7 @@ mod tests {
             (Fault::Unwatched, "--no-assume-unchanged"),
             (Fault::Pointer, "git lfs pull"),
             (Fault::Gone, "git checkout -- web/a"),
-            (Fault::Differs, "touch web/a"),
+            (Fault::Differs, "git checkout -- web/a"),
             (Fault::NoLink, "core.symlinks"),
         ] {
             let text = fault.explain("web/a");
