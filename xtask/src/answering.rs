@@ -120,7 +120,7 @@ fn judge(identity: &Identity, url: &str) -> Standing {
 fn site(session: &Session<'_>, release: &ReleaseId) -> Standing {
     let address = SiteAddress::public(&session.target.site_url);
     settled(session.world, || {
-        match service::site_file(session.world, &address, RELEASE_FILE) {
+        match service::site_file(session.world, &address, RELEASE_FILE, 0, &|| {}) {
             Ok(file) => judge_site(&file, release),
             Err(error) => Standing::Ill(format!("the public site does not answer: {error}")),
         }
@@ -190,6 +190,7 @@ mod tests {
         let file = |status, body: &str| PublicFile {
             status,
             sha1: String::new(),
+            size: body.len() as u64,
             age_s: None,
             body: body.as_bytes().to_vec(),
             headers: http::HeaderMap::new(),
