@@ -257,18 +257,19 @@ fn told_truly(
             version(&now.serving_commit).is_some_and(|serving| serving.backend == wanted.backend);
         (site, serving)
     };
-    // What a service does after it was watched is not the release's to say, nor is how a half was that the release left alone.
-    let is_well = |wanted: &Version| {
-        let is_fickle = matches!(
-            wanted.behaviour.health,
+    // What a service does by itself, after it was watched or while nobody touched it, is not the release's to say, nor is how a
+    // half was that the release left alone.
+    let is_fickle = version(&now.serving_commit).is_some_and(|serving| {
+        matches!(
+            serving.behaviour.health,
             Health::Flapping { .. } | Health::DegradesAfter { .. }
-        );
-        now.serving_healthy || is_fickle || is_old_service
-    };
-    let is_no_worse = now.serving_healthy || !old.serving_healthy;
+        )
+    });
+    let is_well = now.serving_healthy || is_fickle || is_old_service;
+    let is_no_worse = now.serving_healthy || is_fickle || !old.serving_healthy;
     let holds = match (exit, wanted) {
         (Exit::Done, Some(wanted)) => {
-            is_new(wanted).0 && (is_new(wanted).1 || is_old_service) && is_well(wanted)
+            is_new(wanted).0 && (is_new(wanted).1 || is_old_service) && is_well
         }
         (Exit::FailedUnchanged | Exit::RolledBack | Exit::Refused, Some(_)) => {
             is_old_site && (is_old_service || old.serving_commit.is_none()) && is_no_worse
