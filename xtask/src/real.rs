@@ -303,31 +303,109 @@ pub fn run_lanes(count: usize, task: &(dyn Fn(usize) + Sync)) {
     }
 }
 
+/// What a call without an answer means for the request.
 fn classify(error: &ureq::Error) -> SendError {
     use ureq::{Error, Timeout};
-    let not_sent = match error {
-        Error::HostNotFound
-        | Error::ConnectionFailed
-        | Error::Tls(_)
-        | Error::Rustls(_)
+    let kind = match error {
+        Error::HostNotFound | Error::Timeout(Timeout::Resolve) => SendErrorKind::NoSuchHost,
+        Error::Tls(_) | Error::Rustls(_) | Error::TlsRequired => SendErrorKind::Untrusted,
+        Error::ConnectionFailed
         | Error::BadUri(_)
         | Error::Http(_)
         | Error::InvalidProxyUrl
         | Error::ConnectProxyFailed(_)
-        | Error::TlsRequired
-        | Error::Timeout(Timeout::Resolve | Timeout::Connect) => true,
-        Error::Io(io) => matches!(
-            io.kind(),
-            std::io::ErrorKind::ConnectionRefused | std::io::ErrorKind::AddrNotAvailable
-        ),
-        _ => false,
+        | Error::Timeout(Timeout::Connect) => SendErrorKind::NotSent,
+        Error::Io(io) => classify_io(io),
+        _ => SendErrorKind::Unknown,
     };
     SendError {
-        kind: if not_sent {
-            SendErrorKind::NotSent
-        } else {
-            SendErrorKind::Unknown
-        },
+        kind,
         text: error.to_string(),
+    }
+}
+
+/// Name resolution and the handshake report through [`std::io::Error`] as well, told from others by their words alone.
+fn classify_io(error: &std::io::Error) -> SendErrorKind {
+    use std::io::ErrorKind;
+    /// How the standard library begins what the resolver says.
+    const UNRESOLVED: &str = "failed to lookup address information";
+    /// How rustls begins what ends a handshake. Every change has a connection, and so a handshake, of its own.
+    const HANDSHAKE: [&str; 4] = [
+        "invalid peer certificate",
+        "peer is incompatible",
+        "received corrupt message of type InvalidContentType",
+        "received fatal alert: HandshakeFailure",
+    ];
+    let text = error.to_string();
+    match error.kind() {
+        ErrorKind::ConnectionRefused | ErrorKind::AddrNotAvailable => SendErrorKind::NotSent,
+        ErrorKind::InvalidData if HANDSHAKE.iter().any(|words| text.starts_with(words)) => {
+            SendErrorKind::Untrusted
+        }
+        _ if text.starts_with(UNRESOLVED) => SendErrorKind::NoSuchHost,
+        _ => SendErrorKind::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+
+    fn failure(address: &str) -> SendError {
+        let agent: ureq::Agent = ureq::Agent::config_builder()
+            .timeout_global(Some(Duration::from_secs(20)))
+            .build()
+            .into();
+        classify(&agent.get(address).call().unwrap_err())
+    }
+
+    #[test]
+    fn a_name_that_does_not_resolve_is_told_from_an_outage() {
+        let error = failure("http://nobody.invalid/");
+        assert_eq!(error.kind, SendErrorKind::NoSuchHost, "{error}");
+    }
+
+    #[test]
+    fn a_server_that_cannot_prove_who_it_is_is_told_from_an_outage() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let (mut stream, _) = listener.accept().unwrap();
+                let mut hello = [0; 16];
+                stream.read_exact(&mut hello).unwrap();
+                stream
+                    .write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                    .unwrap();
+            });
+            let error = failure(&format!("https://127.0.0.1:{port}/"));
+            assert_eq!(error.kind, SendErrorKind::Untrusted, "{error}");
+        });
+        let untrusted = std::io::Error::new(
+            std::io::ErrorKind::InvalidData,
+            "invalid peer certificate: Expired",
+        );
+        assert_eq!(classify_io(&untrusted), SendErrorKind::Untrusted);
+    }
+
+    #[test]
+    fn what_may_have_been_processed_stays_in_doubt() {
+        for (kind, text) in [
+            (std::io::ErrorKind::ConnectionReset, "reset by peer"),
+            (
+                std::io::ErrorKind::InvalidData,
+                "cannot decrypt peer's message",
+            ),
+        ] {
+            let error = std::io::Error::new(kind, text);
+            assert_eq!(classify_io(&error), SendErrorKind::Unknown, "{text}");
+        }
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        drop(listener);
+        let error = failure(&format!("http://127.0.0.1:{port}/"));
+        assert_eq!(error.kind, SendErrorKind::NotSent, "{error}");
     }
 }

@@ -65,8 +65,12 @@ pub struct SendError {
 /// Whether a request without an answer may have been processed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SendErrorKind {
-    /// Nothing was sent: name resolution, connect or TLS failed. Safe to send again.
+    /// Nothing was sent: no connection came about. Safe to send again.
     NotSent,
+    /// Nothing was sent: the host's name does not resolve.
+    NoSuchHost,
+    /// Nothing was sent: the other side could not prove who it is, or speaks no TLS. It will not prove it the next time either.
+    Untrusted,
     /// It may have been processed: time-out, reset or a broken answer after sending.
     Unknown,
     /// The answer was larger than [`Limits::body_bytes`].
