@@ -5,7 +5,7 @@ use crate::event::{LaneState, Step};
 use crate::ids::{DeployId, Lane};
 use crate::inputs::SiteFile;
 use crate::job::{Job, LaneError, OUTAGE, poll_interval};
-use crate::lane::draft::{create, digest, uploaded_before};
+use crate::lane::draft::{digest, uploaded_before, with_files};
 use crate::lane::{checks, verify};
 use crate::netlify::{Deploy, DeployState};
 use crate::once::{Attempt, Probe, once};
@@ -124,16 +124,12 @@ fn upload(job: &Job<'_>, files: Vec<SiteFile>) -> Result<((Deploy, Draft), Strin
             "uploaded by an earlier attempt of this run".to_owned(),
         ));
     }
-    let deploy = create(job, site)?;
     let digests: BTreeMap<String, String> = files
         .iter()
         .map(|file| (file.path.clone(), file.sha1.clone()))
         .collect();
-    let accepted = job.change(|until_ms| {
-        job.netlify
-            .until(until_ms)
-            .set_files(&deploy, &digests, Some(&job.plan.commit))
-    })?;
+    let accepted = with_files(job, &site, &digests)?;
+    let deploy = accepted.id.clone();
     let required = required(job, &deploy, accepted)?;
     let sent = send(job, &deploy, &files, &required)?;
     let ready = wait_ready(job, &deploy, &files)?;
