@@ -10,6 +10,7 @@ mod kills;
 mod lease;
 mod network;
 mod oracle;
+mod others;
 mod overhead;
 mod project;
 mod resuming;

@@ -6,10 +6,11 @@ mod backend;
 mod bake;
 mod finalise;
 mod frontend;
+mod others;
 mod prepare;
 mod restore;
 
-pub use restore::abort;
+pub use others::rollback_holds;
 
 use crate::contract::Contract;
 use crate::event::EventKind;
@@ -78,10 +79,16 @@ struct Halves {
 
 /// Carries the plan out, or goes on undoing it when an earlier attempt of the run had begun to.
 pub fn execute(job: &Job<'_>) -> Verdict {
-    match restore::begun(job) {
+    let verdict = match restore::begun(job) {
         Some(reason) => restore::restore(job, &reason),
         None => release(job).unwrap_or_else(|verdict| verdict),
-    }
+    };
+    others::last_words(job, verdict)
+}
+
+/// `deploy --abort`: brings back what was live when the run began.
+pub fn abort(job: &Job<'_>) -> Verdict {
+    others::last_words(job, restore::abort(job))
 }
 
 fn release(job: &Job<'_>) -> Result<Verdict, Verdict> {
@@ -104,6 +111,7 @@ fn release(job: &Job<'_>) -> Result<Verdict, Verdict> {
         frontend: draft,
     };
     bake::bake(job, &halves)?;
+    others::before_recording(job, &halves)?;
     finalise::finalise(job, &halves)
 }
 

@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::config::Target;
 use crate::contract::Contract;
 use crate::event::{EventKind, LaneState, Step, StepEnd};
+use crate::forwards::History;
 use crate::http::ApiError;
 use crate::ids::{Commit, DeployId, Lane, RunId};
 use crate::inputs::Inputs;
@@ -198,6 +199,8 @@ pub struct Job<'a> {
     pub netlify: &'a Netlify<'a>,
     /// The backend's provider.
     pub render: &'a Render<'a>,
+    /// How commits are related.
+    pub history: &'a dyn History,
     /// For the service's admin endpoints.
     pub admin_token: Option<&'a Secret>,
     /// Who or what started it.

@@ -3,7 +3,7 @@
 mod schema;
 
 use crate::event::{EventKind, LaneDecision, Step, StepEnd};
-use crate::executor::{Verdict, cancelled_exit};
+use crate::executor::{self, Verdict, cancelled_exit};
 use crate::exit::Exit;
 use crate::facts;
 use crate::ids::{DeployId, Lane, RunId};
@@ -399,6 +399,10 @@ fn bring_back(
             Ok(id) => changed.extend(id.map(|id| (*lane, id))),
             Err(error) => return stopped(job, *lane, &error, published),
         }
+    }
+    let backend = changed.iter().find(|(lane, _)| *lane == Lane::Backend);
+    if let Some(Err(verdict)) = backend.map(|(_, id)| executor::rollback_holds(job, id)) {
+        return verdict;
     }
     match record(job, current, target, &changed) {
         Ok(recorded) => whole(session, target, &recorded),

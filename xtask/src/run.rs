@@ -499,6 +499,7 @@ pub fn job<'a>(
         lease,
         netlify: session.netlify,
         render: session.render,
+        history: session.history,
         admin_token: session.admin_token,
         by: session.by.clone(),
         branches: forwards::branch_names(

@@ -1,7 +1,7 @@
 //! The backend's half of a release, and what is done when it does not come up or is not what it should be.
 
 use super::restore::{Old, old, restored, roll_back, unchanged};
-use super::{Serving, Verdict, close_gate};
+use super::{Serving, Verdict, close_gate, others};
 use crate::contract::Contract;
 use crate::event::Step;
 use crate::exit::Exit;
@@ -9,8 +9,8 @@ use crate::ids::DeployId;
 use crate::job::{Job, LaneError};
 use crate::lane::backend;
 use crate::lane::draft::drop_draft;
-use crate::lane::smoke;
 use crate::lane::trigger::{self, Ours};
+use crate::lane::smoke;
 
 pub(super) fn release(job: &Job<'_>) -> Result<Serving, Verdict> {
     let deploy = backend::deploy(job).map_err(|error| not_live(job, error))?;
@@ -37,10 +37,7 @@ fn not_live(job: &Job<'_>, error: LaneError) -> Verdict {
                 "the backend's deploy is left to the provider and the frontend was not published",
             );
         }
-        LaneError::Superseded(text) => {
-            drop_draft(job);
-            return Verdict::new(Exit::Superseded, text);
-        }
+        LaneError::Superseded(text) => return others::replaced(job, &text),
         other => other.to_string(),
     };
     close_gate(job, 2, &text);

@@ -38,7 +38,8 @@ fn watch(job: &Job<'_>, halves: &Halves, guilty: &Cell<Lane>) -> Result<((), Str
     let mut bad = 0;
     loop {
         let passed = job.since(started);
-        if passed >= bake {
+        // A bad answer is looked into before the end is called good.
+        if passed >= bake && bad == 0 {
             return Ok(((), format!("both were good for {} s", bake.as_secs())));
         }
         job.progress(

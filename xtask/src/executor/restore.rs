@@ -2,7 +2,7 @@
 //!
 //! An undo that has begun is written down: a resumed run goes on with it instead of releasing again.
 
-use super::Verdict;
+use super::{Verdict, others};
 use crate::exit::Exit;
 use crate::ids::{Commit, DeployId, Lane};
 use crate::job::{Job, LaneError, OUTAGE};
@@ -83,9 +83,10 @@ pub(super) fn unchanged(job: &Job<'_>, text: &str) -> Verdict {
             Exit::FailedUnchanged,
             format!("{text}; nothing that is live was changed"),
         ),
-        Ok(Old::Gone(why)) => Verdict::new(
-            Exit::Unhealthy,
-            format!("{text}; this run changed nothing that is live, but {why}"),
+        Ok(Old::Gone(why)) => gone(
+            job,
+            text,
+            &format!("this run changed nothing that is live, but {why}"),
         ),
         Err(error) => Verdict::stopped(job, &error, text),
     }
@@ -95,7 +96,18 @@ pub(super) fn unchanged(job: &Job<'_>, text: &str) -> Verdict {
 pub(super) fn restored(job: &Job<'_>, text: &str) -> Verdict {
     match old(job) {
         Ok(Old::Live) => Verdict::new(Exit::RolledBack, text),
-        Ok(Old::Gone(why)) => Verdict::new(Exit::Unhealthy, format!("{text}; but {why}")),
+        Ok(Old::Gone(why)) => gone(job, text, &format!("but {why}")),
+        Err(error) => Verdict::stopped(job, &error, text),
+    }
+}
+
+/// What was live before is not what is found: somebody else's deploy came, or a person is needed.
+fn gone(job: &Job<'_>, text: &str, why: &str) -> Verdict {
+    match others::came(job) {
+        Ok(true) => others::replaced_after_undo(job, text),
+        Ok(false) | Err(LaneError::Failed(_)) => {
+            Verdict::new(Exit::Unhealthy, format!("{text}; {why}"))
+        }
         Err(error) => Verdict::stopped(job, &error, text),
     }
 }
@@ -117,32 +129,35 @@ pub(super) fn begun(job: &Job<'_>) -> Option<String> {
     Some(job.world.journal().intent(&job.run, UNDO).ok()??.intent)
 }
 
-/// The end of a run whose live deploy was replaced by somebody else's: it is not fought over.
-fn superseded(job: &Job<'_>) -> Result<Option<Verdict>, LaneError> {
+/// The end of a run whose place somebody else's deploy has taken: it is not fought over.
+fn superseded(job: &Job<'_>, text: &str) -> Result<Option<Verdict>, LaneError> {
     let Ours::Deploy(id) = trigger::ours(job)? else {
         return Ok(None);
     };
     // Our own rollback replaces it too.
-    if undo::has_begun(job)? || !backend::is_superseded(job, &id)? {
+    if undo::has_begun(job)? {
         return Ok(None);
     }
-    drop_draft(job);
-    Ok(Some(Verdict::new(
-        Exit::Superseded,
-        format!("{id} was live and a newer deploy has replaced it; nothing was undone"),
-    )))
+    // A rollback would wait behind it at the provider all the same, or cancel it.
+    others::wait(job)?;
+    let recent = job.read(OUTAGE, || job.service().recent())?;
+    // The list begins with the newest.
+    let newer = recent.iter().position(|deploy| deploy.id == id);
+    let newer = newer
+        .and_then(|ours| recent.get(..ours))
+        .unwrap_or_default();
+    let is_others = newer.iter().any(|deploy| deploy.status.is_live());
+    if !is_others && !backend::is_superseded(job, &id)? {
+        return Ok(None);
+    }
+    Ok(Some(others::replaced(job, text)))
 }
 
 /// Rolls the backend back when that is possible, the frontend before it.
 pub(super) fn roll_back(job: &Job<'_>, text: &str) -> Verdict {
-    match superseded(job) {
+    match superseded(job, text) {
         Ok(None) => {}
-        Ok(Some(verdict)) => {
-            return Verdict {
-                reason: format!("{text}; {}", verdict.reason),
-                ..verdict
-            };
-        }
+        Ok(Some(verdict)) => return verdict,
         Err(error) => return Verdict::stopped(job, &error, text),
     }
     if !job.plan.reversible {
@@ -185,9 +200,10 @@ pub(super) fn roll_back(job: &Job<'_>, text: &str) -> Verdict {
             &error,
             &format!("{text}; a rollback of the backend was under way"),
         ),
-        Err(error) => Verdict::new(
-            Exit::Unhealthy,
-            format!("{text}; and rolling the backend back failed: {error}"),
+        Err(error) => gone(
+            job,
+            text,
+            &format!("and rolling the backend back failed: {error}"),
         ),
     }
 }
@@ -262,8 +278,8 @@ pub(super) fn restore(job: &Job<'_>, text: &str) -> Verdict {
     }
 }
 
-/// `deploy --abort`: brings back what was live when the run began.
-pub fn abort(job: &Job<'_>) -> Verdict {
+/// Undoes the run because somebody asked for it.
+pub(super) fn abort(job: &Job<'_>) -> Verdict {
     restore(
         job,
         &begun(job).unwrap_or_else(|| format!("run {} was aborted", job.run)),

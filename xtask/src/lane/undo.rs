@@ -2,13 +2,12 @@
 
 use crate::event::{LaneState, Step};
 use crate::ids::{Commit, DeployId, Lane};
-use crate::job::{Job, LaneError, OUTAGE};
+use crate::job::{Job, LaneError};
 use crate::lane::backend::{self, Ended};
 use crate::lane::draft::settle;
 use crate::lane::frontend::{Draft, publish_deploy, published};
-use crate::lane::verify;
+use crate::lane::{reconcile, verify};
 use crate::once::{Probe, once};
-use crate::render::find_ours;
 use std::collections::BTreeSet;
 
 /// Makes the site's previous deploy public again.
@@ -98,23 +97,27 @@ pub fn has_begun(job: &Job<'_>) -> Result<bool, LaneError> {
         .is_some())
 }
 
+/// The deploy by which this run brought the backend back, if it did.
+pub fn rolled_back_to(job: &Job<'_>) -> Option<DeployId> {
+    let key = key(job.baseline.backend.as_ref()?);
+    let row = job.world.journal().intent(&job.run, &key).ok()??;
+    serde_json::from_str(&row.outcome?).ok()
+}
+
 fn key(before: &DeployId) -> String {
     format!("backend.rollback.{before}")
 }
 
 fn roll_back(job: &Job<'_>, before: &DeployId) -> Result<DeployId, LaneError> {
-    let recent = || job.read(OUTAGE, || job.service().recent());
-    let seen: BTreeSet<DeployId> = recent()?.into_iter().map(|deploy| deploy.id).collect();
-    let find = |seen: &BTreeSet<DeployId>| {
-        Ok(find_ours(&recent()?, seen, "rollback", None).map(|deploy| deploy.id.clone()))
-    };
+    let seen = reconcile::seen(job)?;
     let id = once(
         job.world,
         &job.run,
         &key(before),
         &seen,
         |seen: &BTreeSet<DeployId>| {
-            Ok(settle(job, || find(seen))?.map_or(Probe::Absent, Probe::Found))
+            let found = settle(job, || reconcile::find(job, seen, "rollback", None))?;
+            Ok(found.map_or(Probe::Absent, Probe::Found))
         },
         || {
             job.attempt(|until_ms| {
