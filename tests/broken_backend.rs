@@ -186,3 +186,28 @@ fn one_that_fails_after_a_migration_that_the_old_one_cannot_run_on_needs_a_perso
         .assert_exit(8)
         .assert_says("UNHEALTHY");
 }
+
+#[test]
+fn one_whose_migration_fails_on_the_real_data_gives_way_to_the_old_one() {
+    let env = TestEnv::released();
+    let (cloud, live) = (env.cloud(), env.head());
+    let path = env.state_dir().join("cloud/disk/data/shop.db");
+    let twice = "INSERT INTO revenue (date, amount_minor, currency, created_at) VALUES ('2026-01-01', 5, 'EUR', 'x')";
+    rusqlite::Connection::open(path)
+        .unwrap()
+        .execute_batch(&format!("{twice}; {twice};"))
+        .unwrap();
+    // An empty database with the live schema takes both; the live version cannot run without the column.
+    env.write(
+        "migrations/0003_once.sql",
+        "ALTER TABLE revenue DROP COLUMN note;\nCREATE UNIQUE INDEX once ON revenue (date);\n",
+    );
+    let output = release(&env, "migrates-or-ends");
+    output
+        .assert_exit(5)
+        .assert_says("0003_once.sql:2:1")
+        .assert_says("UNIQUE constraint failed")
+        .assert_says("the database is as it was")
+        .assert_says("the backend was rolled back");
+    assert_old(&env, &cloud, &live);
+}

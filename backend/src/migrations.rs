@@ -97,7 +97,11 @@ fn log_event(event: Event) {
             ));
         }
         Event::Note { text } => log::info(format_args!("migrations: {text}")),
-        _ => {}
+        event => {
+            if let Some(fate) = event.fate() {
+                log::info(format_args!("migrations: {fate}"));
+            }
+        }
     }
 }
 

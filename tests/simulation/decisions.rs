@@ -105,6 +105,11 @@ fn gate_1_holds_everything_back() {
 fn a_backend_that_does_not_come_up() {
     for (behaviour, code, word) in [
         (well().build_fails(), 4, "build"),
+        (
+            well().booting(Boot::CrashMigrated { code: 1 }),
+            5,
+            "exited with code 1 during start: fatal: out of luck",
+        ),
         // With a disk the provider stops the old process before the new one starts.
         (well().booting(Boot::Crash { code: 1 }), 5, "rolled back"),
         (well().booting(Boot::Hang), 5, "rolled back"),
@@ -194,6 +199,76 @@ fn a_migration_that_the_old_version_cannot_run_on_is_not_rolled_back() {
         .migrating(2, false)
         .behaving(well().saying(Health::WrongVersion("f".repeat(40))));
     expect(&project.deploy(&version, How::seed(1)), 5, "rolled back");
+}
+
+/// The plan said irreversible. Whether the old one is tried depends on what became of the database.
+#[test]
+fn a_migration_that_never_came_about_is_no_reason_to_stay_down() {
+    let logs = || Fault::new("GET", "/v1/logs", status(500, false)).times(1, 0);
+    let engine = || How::seed(1);
+    let stranger = || How {
+        no_admin_token: true,
+        ..How::seed(1)
+    };
+    let migrated = Boot::CrashMigrated { code: 1 };
+    let crash = Boot::Crash { code: 1 };
+    for (boot, how, has_log, code, word, deploys) in [
+        (
+            Boot::MigrationFails,
+            engine(),
+            true,
+            5,
+            "0002_step.sql:1:1",
+            3,
+        ),
+        (
+            Boot::MigrationFails,
+            stranger(),
+            true,
+            5,
+            "(rolled back)",
+            3,
+        ),
+        (crash, engine(), true, 5, "the backend was rolled back", 3),
+        (
+            crash,
+            stranger(),
+            true,
+            9,
+            "0002_step.sql changes the schema",
+            2,
+        ),
+        (
+            migrated,
+            engine(),
+            true,
+            9,
+            "--restore /var/data/sim.db.backups/1",
+            2,
+        ),
+        // Nobody tells what became of the database: the old one is tried, and refuses.
+        (
+            migrated,
+            engine(),
+            false,
+            9,
+            "rolling the backend back failed",
+            3,
+        ),
+        (migrated, stranger(), false, 9, "restore the backup", 2),
+    ] {
+        let mut project = Project::live(1);
+        if !has_log {
+            project.universe.cloud().add_fault(logs());
+        }
+        let version = Version::new(2)
+            .migrating(2, true)
+            .behaving(well().booting(boot));
+        let outcome = project.deploy(&version, how);
+        expect(&outcome, code, word);
+        let made = project.universe.cloud().created_deploys().1;
+        assert_eq!(made, deploys, "{boot:?}: {}", outcome.reason());
+    }
 }
 
 #[test]

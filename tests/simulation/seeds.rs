@@ -42,6 +42,8 @@ impl Dice {
             4 => well.saying(Health::WrongVersion("f".repeat(40))),
             5 => well.saying(Health::Flapping { period_ms: 1_700 }),
             6 => well.saying(Health::DegradesAfter { ms: 9_000 }),
+            7 => well.booting(Boot::MigrationFails),
+            8 => well.booting(Boot::CrashMigrated { code: 1 }),
             _ => well,
         }
     }

@@ -9,6 +9,7 @@ mod frontend;
 mod others;
 mod prepare;
 mod restore;
+mod schema;
 
 pub use others::rollback_holds;
 

@@ -60,15 +60,16 @@ pub fn observe(session: &Session<'_>) -> Result<Observed, LaneError> {
         let why = standing.problem()?;
         Some((*lane, why.to_owned()))
     });
+    let state = live_schema(session, &baseline);
     let baseline = Baseline {
         ill: ill.collect(),
+        through_engine: state.is_some() || starts_through_engine(session, live.as_ref()),
         ..baseline
     };
     if let Some(stranger) = stranger(session, &baseline) {
         answering.insert(Lane::Backend, Standing::Unclear(stranger));
     }
     let contract = contract(session, &baseline, live.as_ref());
-    let state = live_schema(session, &baseline);
     let is_live = baseline.backend.is_some();
     let pending = pending(session, state.as_ref(), live.as_ref(), is_live)?;
     let deployed: BTreeMap<Lane, DeployId> = [
@@ -294,7 +295,7 @@ fn baseline(
         backend_commit: recorded.map(|lane| lane.commit.clone()).or(named),
         contract: backend.as_ref().map(|_| contract),
         backend: backend.map(|deploy| deploy.id),
-        ill: BTreeMap::new(),
+        ..Baseline::default()
     }
 }
 
@@ -414,6 +415,21 @@ fn live_schema(session: &Session<'_>, baseline: &Baseline) -> Option<AdminState>
     let contract = baseline.contract.as_ref()?;
     let service = Service::new(session.world, &session.target.service_url, contract);
     service.admin_state(session.admin_token?).ok()
+}
+
+/// Whether what is live was started by `migrate exec`, as far as deploy.toml tells.
+fn starts_through_engine(session: &Session<'_>, live: Option<&Live>) -> bool {
+    let words: Vec<&str> = session.config.backend.start.split_whitespace().collect();
+    let is_exec = words.windows(2).any(
+        |pair| matches!(pair, [program, "exec"] if program.rsplit('/').next() == Some("migrate")),
+    );
+    let manifest = |manifests: &BTreeMap<Lane, Manifest>| manifests.get(&Lane::Backend).cloned();
+    let old = live.and_then(|live| manifest(&live.manifests));
+    let is_same = match (old, manifest(&session.source.manifests)) {
+        (Some(old), Some(new)) => old.settings.get("start") == new.settings.get("start"),
+        _ => false,
+    };
+    is_exec && is_same
 }
 
 /// Which of the commit's migrations the live database lacks, and whether what is live now can run on them.

@@ -132,6 +132,9 @@ pub struct Baseline {
     /// Why a half did not answer as recorded before the run: nothing is ever rolled back to such a one.
     #[serde(default)]
     pub ill: BTreeMap<Lane, String>,
+    /// Whether it starts through the migration engine, which refuses a schema that the release cannot run on.
+    #[serde(default)]
+    pub through_engine: bool,
 }
 
 /// Runs one step of `world`: its start, its end and what it found become events.

@@ -294,7 +294,27 @@ struct LogLine {
     timestamp: String,
     #[serde(default)]
     message: String,
+    #[serde(default, deserialize_with = "or_default")]
+    labels: Vec<Label>,
 }
+
+impl LogLine {
+    /// The process that printed it.
+    fn instance(&self) -> Option<&str> {
+        let label = self.labels.iter().find(|label| label.name == "instance")?;
+        Some(&label.value)
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Label {
+    name: String,
+    value: String,
+}
+
+/// How a request of this program looks in the router's log: by its user agent.
+const OWN_REQUEST: &str = concat!("tandem/", env!("CARGO_PKG_VERSION"));
 
 /// One service through Render's API.
 #[derive(Clone)]
@@ -506,31 +526,47 @@ impl<'a> Render<'a> {
         Ok(page.into_iter().map(|item| item.event).collect())
     }
 
-    /// The last lines that the service, its build and its router printed, oldest first: at most `lines`, of which the API gives 100.
-    /// They may hold anything, control characters included.
+    /// What the service, its build and its router printed since a moment (milliseconds since the Unix epoch, by the provider's
+    /// clock), oldest first: the last hundred lines, without those of processes that ran before, and without this program's own
+    /// requests. They may hold anything, control characters included.
     ///
     /// # Errors
     /// When the service or its log cannot be read.
-    pub fn log_tail(&self, lines: usize) -> Result<Vec<String>, ApiError> {
+    pub fn log_since(&self, since_ms: Option<i64>) -> Result<Vec<String>, ApiError> {
         let Some(owner) = self.service()?.owner_id else {
             let text = "the service has no ownerId, and logs are asked for by it";
             return Err(self.api.incomplete(Method::GET, &self.at(""), text));
         };
-        let limit = lines.clamp(1, PAGE_ITEMS).to_string();
-        let pairs = [
-            ("ownerId", owner.as_str()),
-            ("resource", self.service.as_str()),
-            ("direction", "backward"),
-            ("limit", &limit),
-        ];
-        let mut logs = self
-            .api
-            .get_json::<Logs>(&format!("/logs{}", url::query(&pairs)))?
-            .logs;
+        let since = since_ms.and_then(rfc3339);
+        let mut logs = self.logs(&owner, since.as_deref().map(|since| ("startTime", since)))?;
+        let before = match since.as_deref() {
+            Some(since) => self.logs(&owner, Some(("endTime", since)))?,
+            None => Vec::new(),
+        };
+        let old: BTreeSet<&str> = before.iter().filter_map(LogLine::instance).collect();
+        logs.retain(|line| {
+            let is_old = line
+                .instance()
+                .is_some_and(|instance| old.contains(instance));
+            !is_old && !line.message.contains(OWN_REQUEST)
+        });
         // The newest come first; sorting is stable, so that lines of the same instant keep their order.
         logs.reverse();
         logs.sort_by_key(|line| rfc3339_ms(&line.timestamp));
         Ok(logs.into_iter().map(|line| line.message).collect())
+    }
+
+    fn logs(&self, owner: &str, bound: Option<(&str, &str)>) -> Result<Vec<LogLine>, ApiError> {
+        let limit = PAGE_ITEMS.to_string();
+        let mut pairs = vec![
+            ("ownerId", owner),
+            ("resource", self.service.as_str()),
+            ("direction", "backward"),
+            ("limit", &limit),
+        ];
+        pairs.extend(bound);
+        let path = format!("/logs{}", url::query(&pairs));
+        Ok(self.api.get_json::<Logs>(&path)?.logs)
     }
 }
 

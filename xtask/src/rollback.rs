@@ -170,6 +170,7 @@ fn under_lease(
             .map(|lane| lane.commit.clone()),
         contract: target.record.contract().cloned(),
         ill: BTreeMap::new(),
+        through_engine: false,
     };
     let job = Job {
         live: Some(current),

@@ -541,7 +541,7 @@ fn next_commands(ended: &Ended, session: &Session<'_>) -> Vec<String> {
             &["deploy --resume", "deploy --abort", "status"]
         }
         Exit::Unhealthy => &["status", "rollback"],
-        Exit::Database => &["migrate --status", "status"],
+        Exit::Database => &["migrate --status", "rollback", "status"],
         Exit::Superseded => &["status", "history"],
         Exit::Usage | Exit::Refused | Exit::Pending => &["plan"],
     };

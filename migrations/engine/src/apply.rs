@@ -35,7 +35,12 @@ impl Migrator {
                 Ok(Progress::Overtaken) => {}
                 // Another process is in the middle of a file outside a transaction: afterwards look again.
                 Err(Error::Unfinished { .. }) if self.went_on_outside()? => {}
-                Err(error) => return Err(error),
+                Err(error) => {
+                    if report.applied.is_empty() && error.exit_code() != exit_code::NEEDS_A_PERSON {
+                        self.emit(Event::AsItWas);
+                    }
+                    return Err(error);
+                }
             }
         }
         report.duration_ms = watch.elapsed_ms();

@@ -46,6 +46,64 @@ pub enum Event {
     },
     /// Everything up to here is on the disk.
     Committed { files: Vec<String> },
+    /// The call failed, and nothing that it did is in the database.
+    AsItWas,
     /// Something a person may want to know; nothing is wrong.
     Note { text: String },
+}
+
+/// What became of the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// Files were committed.
+    Changed,
+    /// It is what it was before.
+    AsItWas,
+}
+
+const AS_IT_WAS: &str = "the database is as it was";
+
+impl Event {
+    /// For the events that tell the database's fate, the words by which [`Fate::told_by`] knows it again in a log.
+    pub fn fate(&self) -> Option<String> {
+        match self {
+            Self::Committed { files } => Some(format!("committed {} file(s)", files.len())),
+            Self::AsItWas => Some(AS_IT_WAS.to_owned()),
+            _ => None,
+        }
+    }
+}
+
+impl Fate {
+    /// What a line of a log says of the database's fate, when this crate or the program around it wrote it.
+    pub fn told_by(line: &str) -> Option<Self> {
+        let committed = |(_, rest): (&str, &str)| {
+            let (count, words) = rest.split_once(' ')?;
+            (count.parse::<usize>().is_ok() && words.starts_with("file(s)"))
+                .then_some(Self::Changed)
+        };
+        if line.contains(AS_IT_WAS) {
+            return Some(Self::AsItWas);
+        }
+        line.split_once("committed ").and_then(committed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_tells_what_became_of_the_database() {
+        let files = vec!["0001_a.sql".to_owned()];
+        for (event, fate) in [
+            (Event::Committed { files }, Some(Fate::Changed)),
+            (Event::AsItWas, Some(Fate::AsItWas)),
+            (Event::NothingToBackUp, None),
+        ] {
+            let line = event.fate().map(|words| format!("migrations: {words}"));
+            assert_eq!(line.as_deref().and_then(Fate::told_by), fate);
+        }
+        assert_eq!(Fate::told_by("committed 3 orders"), None);
+    }
 }

@@ -145,7 +145,7 @@ mod verify;
 pub use cancel::Cancel;
 pub use discover::{Discovery, Order, discover, look_into};
 pub use error::{Changed, Error, Gone, Location};
-pub use event::{Event, Phase};
+pub use event::{Event, Fate, Phase};
 pub use history::{HistoryRow, Kind, read_history};
 pub use lint::{Finding, Risk};
 pub use migrator::Migrator;

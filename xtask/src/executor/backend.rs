@@ -10,11 +10,11 @@ use crate::job::{Job, LaneError};
 use crate::lane::backend;
 use crate::lane::draft::drop_draft;
 use crate::lane::trigger::{self, Ours};
-use crate::lane::smoke;
+use crate::lane::{service_log, smoke};
 
 pub(super) fn release(job: &Job<'_>) -> Result<Serving, Verdict> {
     let deploy = backend::deploy(job).map_err(|error| not_live(job, error))?;
-    let contract = prove(job, &deploy).map_err(|error| live_but_bad(job, error))?;
+    let contract = prove(job, &deploy).map_err(|error| live_but_bad(job, &deploy, error))?;
     Ok(Serving { deploy, contract })
 }
 
@@ -66,7 +66,7 @@ fn not_live(job: &Job<'_>, error: LaneError) -> Verdict {
 }
 
 /// The deploy is live and is not what it should be.
-fn live_but_bad(job: &Job<'_>, error: LaneError) -> Verdict {
+fn live_but_bad(job: &Job<'_>, id: &DeployId, error: LaneError) -> Verdict {
     let text = match error {
         LaneError::Cancelled(_) | LaneError::Unknown(_) => {
             return Verdict::stopped(
@@ -85,7 +85,10 @@ fn live_but_bad(job: &Job<'_>, error: LaneError) -> Verdict {
         }
         other => other.to_string(),
     };
-    backend::show_log(job);
+    let text = match service_log::show(job, Step::BackendDeploy, id) {
+        Some(line) => format!("{text} (its log says: {line})"),
+        None => text,
+    };
     close_gate(job, 2, &text);
     drop_draft(job);
     roll_back(job, &text)

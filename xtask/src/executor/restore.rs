@@ -2,7 +2,7 @@
 //!
 //! An undo that has begun is written down: a resumed run goes on with it instead of releasing again.
 
-use super::{Verdict, others};
+use super::{Verdict, others, schema};
 use crate::exit::Exit;
 use crate::ids::{Commit, DeployId, Lane};
 use crate::job::{Job, LaneError, OUTAGE};
@@ -105,6 +105,12 @@ pub(super) fn restored(job: &Job<'_>, text: &str) -> Verdict {
 fn gone(job: &Job<'_>, text: &str, why: &str) -> Verdict {
     match others::came(job) {
         Ok(true) => others::replaced_after_undo(job, text),
+        // The old backend was tried although it may not run on the new schema.
+        Ok(false) | Err(LaneError::Failed(_))
+            if !job.plan.reversible && undo::has_begun(job).unwrap_or(true) =>
+        {
+            schema::refused(job, &format!("{text}; {why}"))
+        }
         Ok(false) | Err(LaneError::Failed(_)) => {
             Verdict::new(Exit::Unhealthy, format!("{text}; {why}"))
         }
@@ -160,14 +166,14 @@ pub(super) fn roll_back(job: &Job<'_>, text: &str) -> Verdict {
         Ok(Some(verdict)) => return verdict,
         Err(error) => return Verdict::stopped(job, &error, text),
     }
-    if !job.plan.reversible {
-        return Verdict::new(
-            Exit::Database,
-            format!(
-                "{text}; the backend was not rolled back because {} (choices: fix forward with a new release, or restore the backup that was made before the migration)",
-                job.plan.reversible_because
-            ),
-        );
+    match undo::has_begun(job) {
+        Ok(true) => {}
+        Ok(false) => match schema::forbids(job, text) {
+            Ok(None) => {}
+            Ok(Some(verdict)) => return verdict,
+            Err(error) => return Verdict::stopped(job, &error, text),
+        },
+        Err(error) => return Verdict::stopped(job, &error, text),
     }
     if job.baseline.backend.is_none() {
         return Verdict::new(

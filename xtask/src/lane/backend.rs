@@ -1,12 +1,13 @@
 //! The backend: rehearsed, triggered once, followed by its real status, and proven to be ours.
 
 use crate::contract::{Contract, Rung};
-use crate::event::{EventKind, LaneState, Step};
+use crate::event::{LaneState, Step};
 use crate::http::ApiError;
 use crate::ids::{Commit, DeployId, Lane};
 use crate::job::{Job, LaneError, OUTAGE, Preparation, READ_MAX_MS, poll_interval};
 use crate::lane::checks::{Workshop, in_workshop};
 use crate::lane::live_copy::LiveCopy;
+use crate::lane::service_log;
 use crate::lane::trigger::trigger;
 use crate::lane::verify;
 use crate::redact::Secret;
@@ -15,9 +16,6 @@ use crate::render::DeployStatus;
 use crate::service::{AdminState, Service};
 use std::collections::BTreeSet;
 use std::time::Duration;
-
-/// Lines of the provider's log that a failure shows.
-const LOG_LINES: usize = 20;
 
 /// How a deploy of ours ended at the provider.
 #[derive(Clone, Debug)]
@@ -93,7 +91,7 @@ pub fn deploy(job: &Job<'_>) -> Result<DeployId, LaneError> {
                 Ok((id.clone(), format!("{id} is live")))
             }
             Ended::NotLive(id, why) => {
-                show_log(job);
+                let why = service_log::explain(job, Step::BackendDeploy, &id, &why);
                 job.lane(Lane::Backend, LaneState::Failed, Some(&id), None);
                 Err(LaneError::Failed(why))
             }
@@ -231,21 +229,6 @@ pub fn is_superseded(job: &Job<'_>, id: &DeployId) -> Result<bool, LaneError> {
         .read(OUTAGE, || job.service().deploy(id))?
         .status
         .is_superseded())
-}
-
-/// The last lines of the service's log become output of the step that failed.
-pub fn show_log(job: &Job<'_>) {
-    match job.render.log_tail(LOG_LINES) {
-        Ok(lines) => {
-            for line in lines {
-                job.world.emit(EventKind::Output {
-                    step: Step::BackendDeploy,
-                    line,
-                });
-            }
-        }
-        Err(error) => job.warn(format!("the service's log could not be read: {error}")),
-    }
 }
 
 /// Reads the schema back from the running service: everything that the release brings must be applied.

@@ -6,6 +6,7 @@ pub mod draft;
 pub mod frontend;
 pub mod live_copy;
 mod reconcile;
+pub mod service_log;
 pub mod smoke;
 pub mod trigger;
 pub mod undo;

@@ -6,7 +6,7 @@ use crate::job::{Job, LaneError};
 use crate::lane::backend::{self, Ended};
 use crate::lane::draft::settle;
 use crate::lane::frontend::{Draft, publish_deploy, published};
-use crate::lane::{reconcile, verify};
+use crate::lane::{reconcile, service_log, verify};
 use crate::once::{Probe, once};
 use std::collections::BTreeSet;
 
@@ -49,8 +49,8 @@ pub fn backend(job: &Job<'_>) -> Result<DeployId, LaneError> {
         let id = roll_back(job, before)?;
         match backend::follow(job, &id)? {
             Ended::Live(_) => {}
-            Ended::NotLive(_, why) => {
-                backend::show_log(job);
+            Ended::NotLive(id, why) => {
+                let why = service_log::explain(job, Step::UndoBackend, &id, &why);
                 return Err(LaneError::Failed(format!(
                     "the rollback did not come up: {why}"
                 )));

@@ -265,20 +265,32 @@ fn a_reason_is_found_among_the_events() {
 }
 
 #[test]
-fn a_log_is_oldest_first() {
+fn a_log_is_oldest_first_and_that_of_one_deploy() {
+    let line = |at: &str, instance: &str, text: &str| json!({"timestamp": at, "message": text, "labels": [{"name": "instance", "value": instance}]});
+    let request = format!(
+        "[GET]200 app.test/api/health userAgent=\"tandem/{}\"",
+        env!("CARGO_PKG_VERSION")
+    );
+    let since = json!({"logs": [
+        {"timestamp": "2025-05-14T15:42:09Z", "message": "c", "labels": null},
+        line("2025-05-14T15:42:08.7Z", "srv-1-new", &request),
+        line("2025-05-14T15:42:08.6Z", "srv-1-old", "stopping"),
+        line("2025-05-14T15:42:08.5Z", "srv-1-new", "b"),
+        {"timestamp": "2025-05-14T15:42:08.5Z", "message": "a"},
+    ]});
+    let before = json!({"logs": [line("2025-05-14T15:42:07Z", "srv-1-old", "listening")]});
     let world = Script::new([
         answer(200, r#"{"id":"srv-1","ownerId":"tea-1"}"#),
-        answer(
-            200,
-            r#"{"hasMore":false,"logs":[{"id":"3","timestamp":"2025-05-14T15:42:09Z","message":"c"},{"timestamp":"2025-05-14T15:42:08.5Z","message":"b"},{"timestamp":"2025-05-14T15:42:08.5Z","message":"a"}]}"#,
-        ),
+        answer(200, &since.to_string()),
+        answer(200, &before.to_string()),
     ]);
-    let lines = render(&world).log_tail(20).unwrap();
+    let since_ms = crate::http::rfc3339_ms("2025-05-14T15:42:08Z");
+    let lines = render(&world).log_since(since_ms).unwrap();
     assert_eq!(lines, ["a", "b", "c"]);
-    assert_eq!(
-        world.sent()[1],
-        format!("GET {BASE}/logs?ownerId=tea-1&resource=srv-1&direction=backward&limit=20")
-    );
+    let asked =
+        format!("GET {BASE}/logs?ownerId=tea-1&resource=srv-1&direction=backward&limit=100");
+    let bound = |name: &str| format!("{asked}&{name}=2025-05-14T15%3A42%3A08Z");
+    assert_eq!(world.sent()[1..], [bound("startTime"), bound("endTime")]);
 }
 
 #[test]

@@ -120,7 +120,7 @@ fn line(event: &Event) -> Option<String> {
             statements,
             duration_ms,
         } => format!("ran {file} ({statements} statements, {duration_ms} ms)"),
-        Event::Committed { files } => format!("committed {} file(s)", files.len()),
+        Event::Committed { .. } | Event::AsItWas => event.fate()?,
         Event::Note { text } => format!("note: {text}"),
         Event::Started { .. } => return None,
     })

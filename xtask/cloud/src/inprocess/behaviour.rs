@@ -36,6 +36,13 @@ pub enum Boot {
         /// With this code.
         code: i32,
     },
+    /// A migration fails and is rolled back, and it exits.
+    MigrationFails,
+    /// It migrates and then exits.
+    CrashMigrated {
+        /// With this code.
+        code: i32,
+    },
     /// It never listens.
     Hang,
 }

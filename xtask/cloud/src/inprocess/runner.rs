@@ -28,23 +28,37 @@ impl InProcess {
         }
     }
 
-    /// The end of a boot that does not crash by script: migrations, then the first health check.
+    /// The end of a boot that comes as far as the migrations: these, and then the first health check.
     fn booted(&mut self, now_ms: i64, instance: InstanceId) {
+        let Some(process) = self.processes.get(&instance) else {
+            return;
+        };
+        let behaviour = process.behaviour.clone();
+        if behaviour.boot == Boot::MigrationFails {
+            let file = behaviour.migrations.last().map(|m| m.filename.clone());
+            let place = file.map_or_else(String::new, |file| format!("{file}:1:1: "));
+            self.log(now_ms, &instance, "migrations: the database is as it was");
+            let why =
+                format!("migrate the database: {place}UNIQUE constraint failed (rolled back)");
+            return self.exits(now_ms, instance, &why, 1);
+        }
+        let before = self.database.history.len();
+        if let Err(refusal) = self.database.migrate(&behaviour.migrations, now_ms) {
+            return self.exits(now_ms, instance, &refusal, 1);
+        }
+        let applied = self.database.history.len() - before;
+        if applied > 0 {
+            let backup = "migrations: backup /var/data/sim.db.backups/1 (8192 bytes, 3 ms)";
+            self.log(now_ms, &instance, backup);
+            let committed = format!("migrations: committed {applied} file(s)");
+            self.log(now_ms, &instance, &committed);
+        }
+        if let Boot::CrashMigrated { code } = behaviour.boot {
+            return self.exits(now_ms, instance, "fatal: out of luck", code);
+        }
         let Some(process) = self.processes.get_mut(&instance) else {
             return;
         };
-        if let Err(refusal) = self.database.migrate(&process.behaviour.migrations, now_ms) {
-            self.log(now_ms, &instance, &refusal);
-            self.processes.remove(&instance);
-            self.cloud.report(
-                now_ms,
-                RunnerEvent::Exited {
-                    instance,
-                    code: Some(1),
-                },
-            );
-            return;
-        }
         process.booted_ms = Some(now_ms);
         let healthy = app::is_well(process, now_ms);
         let detail = if healthy {
@@ -61,6 +75,14 @@ impl InProcess {
                 detail,
             },
         );
+    }
+
+    fn exits(&mut self, now_ms: i64, instance: InstanceId, why: &str, code: i32) {
+        self.log(now_ms, &instance, why);
+        self.processes.remove(&instance);
+        let code = Some(code);
+        self.cloud
+            .report(now_ms, RunnerEvent::Exited { instance, code });
     }
 
     fn log(&mut self, now_ms: i64, instance: &InstanceId, text: &str) {
@@ -138,7 +160,9 @@ impl InProcess {
         );
         let at_ms = now_ms + behaviour.boot_ms;
         match behaviour.boot {
-            Boot::Ok => self.plan(at_ms, SimEvent::Booted(instance.clone())),
+            Boot::Ok | Boot::MigrationFails | Boot::CrashMigrated { .. } => {
+                self.plan(at_ms, SimEvent::Booted(instance.clone()));
+            }
             Boot::Crash { code } => {
                 self.plan(
                     at_ms,
