@@ -346,6 +346,15 @@ impl Job<'_> {
         recorded.unwrap_or_else(|| self.config.backend.contract())
     }
 
+    /// What a commit of the service is judged by.
+    pub fn contract_of(&self, commit: &Commit) -> Contract {
+        if *commit == self.plan.commit {
+            self.plan.contract.clone()
+        } else {
+            self.old_contract()
+        }
+    }
+
     /// The site's API for one read: its own retries end soon enough for the lease to be kept.
     pub fn site(&self) -> Netlify<'_> {
         self.netlify.until(self.now_ms() + READ_MAX_MS)

@@ -350,7 +350,7 @@ fn classify_io(error: &std::io::Error) -> SendErrorKind {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::{Read as _, Write as _};
+    use std::io::Write as _;
     use std::net::TcpListener;
 
     fn failure(address: &str) -> SendError {

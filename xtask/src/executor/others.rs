@@ -56,7 +56,7 @@ pub(super) fn wait(job: &Job<'_>) -> Result<bool, LaneError> {
 pub(super) fn before_recording(job: &Job<'_>, halves: &Halves) -> Result<(), Verdict> {
     let text = "the release was live and verified";
     let backend = match &halves.backend {
-        Some(id) => Some((id, Some(&job.plan.commit))),
+        Some(serving) => Some((&serving.deploy, Some(&job.plan.commit))),
         None => baseline(job),
     };
     match hold(job, backend) {
@@ -149,7 +149,7 @@ fn look(job: &Job<'_>, said: Said<'_>) -> Result<Hold, LaneError> {
     }
     match commit {
         // A deploy that failed may have stopped the process that it was to replace.
-        Some(commit) if is_touched && !verify::answers(job, commit)? => Ok(Hold::Silent(format!(
+        Some(commit) if is_touched && !verify::answers(job, &job.contract_of(commit), commit)? => Ok(Hold::Silent(format!(
             "after somebody else's deploy {} does not answer, healthy, any more",
             commit.short()
         ))),
@@ -241,7 +241,7 @@ fn judge(
             Exit::Unhealthy,
             "which backend answers is not known".to_owned(),
         ),
-        Some(commit) if !verify::answers(job, commit)? => (
+        Some(commit) if !verify::answers(job, &job.contract_of(commit), commit)? => (
             Exit::Unhealthy,
             format!("{} does not answer, healthy", commit.short()),
         ),

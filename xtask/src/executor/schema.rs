@@ -87,7 +87,7 @@ fn look(job: &Job<'_>) -> Result<Database, LaneError> {
 
 /// What the history of the running service says of the files that the old version cannot run on.
 fn history(job: &Job<'_>) -> Option<Fate> {
-    let service = Service::of(job.world, job.config, job.target);
+    let service = Service::new(job.world, &job.target.service_url, &job.plan.contract);
     let state = service.admin_state(job.admin_token?).ok()?;
     let breaks = |name: &str| {
         let files = &job.plan.migrations;
