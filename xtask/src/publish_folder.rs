@@ -2,6 +2,8 @@
 
 use crate::config::Config;
 use crate::inputs::BuiltSite;
+use crate::rule_files;
+use crate::site_rules::{RuleFiles, TOML};
 use anyhow::{Context as _, Result, bail};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -79,12 +81,24 @@ impl BuiltSite for PublishFolder<'_> {
             }
             paths.push(path.to_owned());
         }
+        let toml = rule_files::toml(self.root, &self.config.frontend.publish);
+        if toml.is_some() && !paths.iter().any(|path| path == TOML) {
+            paths.push(TOML.to_owned());
+        }
         check_folders(&paths)?;
         Ok(paths)
     }
 
     fn read(&self, path: &str) -> Result<Vec<u8>> {
-        Ok(fs_err::read(self.dir().join(path))?)
+        let outside = (path == TOML)
+            .then(|| rule_files::toml(self.root, &self.config.frontend.publish))
+            .flatten();
+        let path = outside.unwrap_or_else(|| self.dir().join(path));
+        Ok(fs_err::read(path)?)
+    }
+
+    fn rules(&self, is_built: bool) -> Result<RuleFiles> {
+        rule_files::read(self.root, self.config, is_built)
     }
 }
 
