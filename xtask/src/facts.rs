@@ -2,7 +2,7 @@
 
 mod objections;
 
-pub use objections::{Objection, to_service, to_site, unfit_source};
+pub use objections::{Objection, to_rules, to_service, to_site, unfit_source};
 
 use crate::changes::manifest::{Change, Manifest};
 use crate::config::{Config, Target};
@@ -18,6 +18,7 @@ use crate::plan::{Facts, Pending, Plan};
 use crate::render::{Deploy, DeployStatus, ServiceInfo};
 use crate::run::{Options, Session};
 use crate::service::{AdminState, Service};
+use crate::site_rules::SiteRules;
 use crate::source::is_migration;
 use migrate::{MigrationFile, Migrator};
 use std::collections::{BTreeMap, BTreeSet};
@@ -361,6 +362,7 @@ pub fn may_release(
     }
     if planned.runs(Lane::Frontend) {
         found.extend(to_site(&session.target.policy, &observed.site));
+        found.extend(rules_in_force(session, observed, anyway)?);
     }
     for objection in found {
         if objection.stops {
@@ -371,6 +373,26 @@ pub fn may_release(
         });
     }
     Ok(())
+}
+
+/// What of the site's rules is not in effect, as far as that is known before the site is built.
+///
+/// # Errors
+/// When a file of rules cannot be read.
+pub fn rules_in_force(
+    session: &Session<'_>,
+    observed: &Observed,
+    anyway: bool,
+) -> Result<Vec<Objection>, LaneError> {
+    let files = session
+        .inputs
+        .rules(session.preparation.bundle().is_some())
+        .map_err(|error| LaneError::Refused(format!("{error:#}")))?;
+    let around = session.config.around_rules(Some(session.target));
+    let rules = SiteRules::read(&files, around);
+    let released = observed.facts.live.as_ref();
+    let is_first = released.is_none_or(|live| !live.record.lanes.contains_key(&Lane::Frontend));
+    Ok(to_rules(&rules, is_first && !anyway))
 }
 
 /// A smoke test that cannot be run must not be found out after publishing. On this machine it is only left out.

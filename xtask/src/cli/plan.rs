@@ -83,6 +83,7 @@ pub fn run(app: &App<'_>, args: &PlanArgs) -> Result<u8, Failure> {
             app.console.out(&matrix);
         } else {
             print(app, &planned, observed, args.json);
+            say_rules(app, session, observed, &planned)?;
         }
         Ok(if args.exit_code && !planned.is_empty() {
             Exit::Pending.code()
@@ -136,6 +137,7 @@ pub fn show(
     let observed = facts::observe(session).map_err(|error| Failure::refused(error.to_string()))?;
     let planned = plan(&observed.facts, asked);
     print(app, &planned, &observed, json);
+    say_rules(app, session, &observed, &planned)?;
     Ok(if exit_code && !planned.is_empty() {
         Exit::Pending.code()
     } else {
@@ -149,6 +151,29 @@ fn print(app: &App<'_>, planned: &Plan, observed: &Observed, json: bool) {
     } else {
         sink::text::plan(planned, &observed.facts, FILES_SHOWN)
     });
+}
+
+/// What of the site's rules is not in effect, when the site would be released.
+fn say_rules(
+    app: &App<'_>,
+    session: &Session<'_>,
+    observed: &Observed,
+    planned: &Plan,
+) -> Result<(), Failure> {
+    if !planned.runs(Lane::Frontend) {
+        return Ok(());
+    }
+    let found = facts::rules_in_force(session, observed, false)
+        .map_err(|error| Failure::refused(error.to_string()))?;
+    for objection in found {
+        let label = if objection.stops {
+            "a deploy would be refused"
+        } else {
+            "warning"
+        };
+        app.console.err(&format!("{label}: {}", objection.text));
+    }
+    Ok(())
 }
 
 fn observed(
