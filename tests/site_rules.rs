@@ -87,6 +87,90 @@ fn a_netlify_toml_of_the_root_is_in_effect() {
 }
 
 #[test]
+fn a_rule_without_the_mark_is_asked_as_well() {
+    let env = moved_over();
+    // The service's public name, which the cloud knows as well, and its own address.
+    let named = TOML.replace("__SERVICE_URL__", "https://shop-backend.onrender.com");
+    env.write("netlify.toml", &named);
+    env.commit("By its name");
+    let output = env.xtask(&["deploy", "--log", "ndjson"]);
+    output.assert_exit(0);
+    assert!(
+        verified(&output).ends_with("; of 1 proxy rule(s) 1 answered as they should"),
+        "{output}"
+    );
+    let cloud = env.cloud();
+    assert_eq!(cloud.page("/api/health").json()["status"], "healthy");
+    env.write(
+        "netlify.toml",
+        &TOML.replace("__SERVICE_URL__", cloud.service()),
+    );
+    env.commit("By its address");
+    forget_the_rule(&env, 1);
+    env.xtask(&["deploy"])
+        .assert_exit(4)
+        .assert_says("netlify.toml:10: '/api/* → http")
+        .assert_says("does not reach the service");
+}
+
+#[test]
+fn what_a_build_makes_is_judged_before_it_is_uploaded() {
+    let env = TestEnv::released();
+    let cloud = env.cloud();
+    let text = fs_err::read_to_string(env.root().join("deploy.toml")).unwrap();
+    env.write(
+        "deploy.toml",
+        &text.replace(
+            "publish = \"frontend\"\n",
+            "publish = \"dist\"\nbuild = \"rm -rf dist && cp -r frontend dist\"\n",
+        ),
+    );
+    env.write(".gitignore", "dist\n");
+    env.write(
+        "frontend/_redirects",
+        "/x undefined 301\n/api/* __SERVICE_URL__/api/:splat 200!\n",
+    );
+    env.commit("Built");
+    env.xtask(&["deploy"])
+        .assert_exit(0)
+        .assert_says("dist/_redirects:1: '/x undefined 301' takes no part");
+    env.write(
+        "frontend/_redirects",
+        "api/* __SERVICE_URL__/api/:splat 200!\n",
+    );
+    env.commit("Broken");
+    cloud.forget_requests();
+    env.xtask(&["deploy"])
+        .assert_exit(3)
+        .assert_says("dist/_redirects:1: 'api/* http");
+    assert_eq!(cloud.provider_writes(), Vec::<String>::new());
+}
+
+#[test]
+fn a_function_that_a_built_rule_leads_to_stops_the_first_release_too() {
+    let env = TestEnv::new();
+    let text = fs_err::read_to_string(env.root().join("deploy.toml")).unwrap();
+    env.write(
+        "deploy.toml",
+        &text.replace(
+            "publish = \"frontend\"\n",
+            "publish = \"dist\"\nbuild = \"rm -rf dist && cp -r frontend dist\"\n",
+        ),
+    );
+    env.write(".gitignore", "dist\n");
+    env.write(
+        "frontend/_redirects",
+        "/hook /.netlify/functions/hook 200\n",
+    );
+    env.commit("Leads to a function");
+    let says = "dist/_redirects:1: '/hook → /.netlify/functions/hook' leads to a function";
+    env.xtask(&["deploy"]).assert_exit(3).assert_says(says);
+    env.xtask(&["deploy", "--anyway", "the hook is retired"])
+        .assert_exit(0)
+        .assert_says(says);
+}
+
+#[test]
 fn the_netlify_toml_that_is_nearest_counts_and_a_bundle_carries_it() {
     let env = moved_over();
     env.write("frontend/netlify.toml", &TOML.replace("DENY", "SAMEORIGIN"));
@@ -187,6 +271,11 @@ fn functions_stop_the_first_release_and_are_said_later() {
         .assert_says(says)
         .assert_says("--anyway REASON");
     env.xtask(&["doctor"]).assert_exit(3).assert_says(says);
+    env.xtask(&["deploy", "--prepare", "--out", "../bundle"])
+        .assert_exit(0);
+    env.xtask(&["deploy", "--bundle", "../bundle"])
+        .assert_exit(3)
+        .assert_says(says);
     env.xtask(&["deploy", "--anyway", "the hook is retired"])
         .assert_exit(0)
         .assert_says(says);

@@ -362,7 +362,11 @@ pub fn may_release(
     }
     if planned.runs(Lane::Frontend) {
         found.extend(to_site(&session.target.policy, &observed.site));
-        found.extend(rules_in_force(session, observed, anyway)?);
+        found.extend(rules_in_force(
+            session,
+            observed,
+            options.accepted.without_functions,
+        )?);
     }
     for objection in found {
         if objection.stops {
@@ -382,7 +386,7 @@ pub fn may_release(
 pub fn rules_in_force(
     session: &Session<'_>,
     observed: &Observed,
-    anyway: bool,
+    without_functions: bool,
 ) -> Result<Vec<Objection>, LaneError> {
     let files = session
         .inputs
@@ -392,7 +396,7 @@ pub fn rules_in_force(
     let rules = SiteRules::read(&files, around);
     let released = observed.facts.live.as_ref();
     let is_first = released.is_none_or(|live| !live.record.lanes.contains_key(&Lane::Frontend));
-    Ok(to_rules(&rules, is_first && !anyway))
+    Ok(to_rules(&rules, is_first && !without_functions))
 }
 
 /// A smoke test that cannot be run must not be found out after publishing. On this machine it is only left out.

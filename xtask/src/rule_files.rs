@@ -48,7 +48,7 @@ pub fn read(root: &Path, config: &Config, is_built: bool) -> Result<RuleFiles> {
 }
 
 /// Folders of functions beside any place at which a `netlify.toml` may lie.
-fn functions(root: &Path, publish: &str) -> Vec<String> {
+pub fn functions(root: &Path, publish: &str) -> Vec<String> {
     let mut found = Vec::new();
     for place in candidates(publish) {
         let folder = place.rsplit_once('/').map_or("", |(folder, _)| folder);

@@ -6,17 +6,21 @@ use crate::ids::{Commit, RunId};
 use crate::inputs::{BuiltSite, Inputs, Rehearsal, SiteFile};
 use crate::lane::verify::RELEASE_FILE;
 use crate::rehearsal::{Base, rehearse};
+use crate::rule_files;
 use crate::site_rules::{self, RuleFiles};
 use crate::world::World;
 use anyhow::{Context as _, Result};
 use migrate::MigrationFile;
 use sha1::{Digest as _, Sha1};
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 /// See the module's words.
 pub struct WorkingTree<'a> {
     /// The site: the publish folder's or a bundle's.
     pub site: &'a dyn BuiltSite,
+    /// The project's root, where functions may lie beside the site, whoever prepared it.
+    pub root: &'a Path,
     /// deploy.toml.
     pub config: &'a Config,
     /// Where to.
@@ -82,7 +86,11 @@ impl Inputs for WorkingTree<'_> {
     }
 
     fn rules(&self, is_built: bool) -> Result<RuleFiles> {
-        self.site.rules(is_built)
+        let functions = rule_files::functions(self.root, &self.config.frontend.publish);
+        Ok(RuleFiles {
+            functions,
+            ..self.site.rules(is_built)?
+        })
     }
 
     fn rehearse(&self, base: &Base<'_>) -> Result<Rehearsal> {

@@ -262,7 +262,7 @@ impl BuiltSite for Bundle {
         part.content(path, wanted)
     }
 
-    /// Those that were prepared; what lies around them was said then.
+    /// Those that were prepared.
     fn rules(&self, _is_built: bool) -> Result<RuleFiles> {
         let paths = self.paths()?;
         let file = |name: &str| {

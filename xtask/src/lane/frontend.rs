@@ -22,6 +22,8 @@ pub struct Accepted {
     pub shrink: bool,
     /// A site that is empty or has no entry page.
     pub no_index: bool,
+    /// A first release of a site that has functions or build plugins.
+    pub without_functions: bool,
 }
 
 /// What publishing needs: a deploy that is ready and proven, and the files it must consist of.

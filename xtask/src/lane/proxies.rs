@@ -3,6 +3,7 @@
 //! A rule that leads to the service must bring the service's own answer; that it does not is evidence against the frontend. What
 //! other addresses answer is theirs, and is only said.
 
+use crate::ids::Lane;
 use crate::inputs::SiteFile;
 use crate::job::{Job, LaneError, OUTAGE};
 use crate::lane::verify;
@@ -28,7 +29,15 @@ pub fn say_what_the_build_made(job: &Job<'_>) -> Result<(), LaneError> {
         if said.contains(&finding) {
             continue;
         }
-        if finding.weight == Weight::Stops {
+        let is_first = job
+            .live
+            .is_none_or(|live| !live.record.lanes.contains_key(&Lane::Frontend));
+        let stops = match finding.weight {
+            Weight::Said => false,
+            Weight::StopsFirst => is_first && !job.accepted.without_functions,
+            Weight::Stops => true,
+        };
+        if stops {
             return Err(LaneError::Refused(finding.to_string()));
         }
         job.warn(finding.to_string());
