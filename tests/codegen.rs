@@ -59,6 +59,33 @@ fn another_project_gets_files_of_its_own() {
 }
 
 #[test]
+fn jobs_that_build_check_out_what_a_build_reads() {
+    let env = TestEnv::without_git();
+    let deploy = || {
+        env.xtask(&["codegen"]).assert_exit(0);
+        read(&env, ".github/workflows/deploy.yml")
+    };
+    let plain = deploy();
+    assert!(!plain.contains("submodule") && !plain.contains("lfs"));
+    env.write(".gitmodules", "[submodule \"docs\"]\n");
+    env.write(
+        ".gitattributes",
+        "*.png filter=lfs diff=lfs merge=lfs -text\n",
+    );
+    let whole = deploy();
+    let prepare = whole.split("\n  prepare:\n").nth(1).unwrap();
+    let (prepare, release) = prepare.split_once("\n  release:\n").unwrap();
+    let checkout =
+        "persist-credentials: false\n          submodules: recursive\n          lfs: true\n";
+    assert!(prepare.contains(checkout), "{prepare}");
+    assert!(prepare.contains("          git submodule update --init --recursive\n"));
+    assert!(
+        !release.contains("submodule"),
+        "a bundle has it all: {release}"
+    );
+}
+
+#[test]
 fn what_somebody_else_wrote_is_left_alone() {
     let env = TestEnv::without_git();
     fs_err::create_dir_all(env.root().join(".github/workflows")).unwrap();

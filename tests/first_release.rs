@@ -68,7 +68,7 @@ fn nothing_to_do(env: &TestEnv) {
     cloud.forget_requests();
     let second = env.xtask(&["deploy"]);
     assert_snapshot!(second.assert_exit(0).normal_stdout(), @r"
-    ✓ Nothing to do: local already has this content (SHORT)
+    ✓ Nothing to do: local already has this content (SHORT), and both halves answer
       frontend  its 5 files are those of the live release RUN
       backend   its 5 files are those of the live release RUN
     ");

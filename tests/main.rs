@@ -26,6 +26,7 @@ mod first_release;
 mod help;
 mod hermetic;
 mod hotfix;
+mod incomplete_checkout;
 mod interruption;
 mod looking;
 mod migrating;

@@ -86,3 +86,37 @@ fn a_file_that_belongs_to_no_lane_is_listed_and_strictly_refused() {
         .assert_exit(2)
         .assert_says("the first is index.html");
 }
+
+#[test]
+fn a_lane_that_selects_no_file_is_a_mistake_in_the_configuration() {
+    let env = TestEnv::new();
+    let config = fs_err::read_to_string(env.root().join("deploy.toml")).unwrap();
+    let written = |paths: &str| {
+        let text = config.replace("paths = [\"frontend/**\"]", &format!("paths = [{paths}]"));
+        env.write("deploy.toml", &text);
+    };
+    for wrong in [
+        "\"frontend/\"",
+        "\"frontend/** \"",
+        "\"Frontend/**\"",
+        "\"frontend\\\\**\"",
+    ] {
+        written(wrong);
+        for command in ["deploy", "plan"] {
+            env.xtask(&[command])
+                .assert_exit(2)
+                .assert_says("matches no file, so the lane never runs")
+                .assert_says("hint: write 'frontend/**'")
+                .assert_says("deploy.toml:11:10:");
+        }
+    }
+    assert!(env.find_cloud().is_none(), "nothing was contacted");
+    written("\"frontend/**\", \"assets/**\"");
+    for command in ["deploy", "plan"] {
+        let output = env.xtask(&[command]);
+        output.assert_exit(0);
+        let warned = output.stderr.matches("warning: ").count();
+        assert_eq!(warned, 1, "{output}");
+        output.assert_says("the pattern 'assets/**' matches no file");
+    }
+}

@@ -253,8 +253,9 @@ fn a_rule_to_the_service_that_cannot_apply_is_refused() {
         cloud.forget_requests();
         env.xtask(&["deploy"]).assert_exit(3).assert_says(says);
         assert_eq!(cloud.provider_writes(), Vec::<String>::new());
-        env.xtask(&["plan"])
-            .assert_says("a deploy would be refused: frontend/_redirects:");
+        env.xtask(&["plan", "--exit-code"])
+            .assert_exit(3)
+            .assert_says("a deploy would be refused:\n  frontend/_redirects:");
         env.xtask(&["doctor"]).assert_exit(3).assert_says(says);
     }
 }

@@ -1,6 +1,7 @@
 //! Each decision of a release by a case: what goes wrong, the exit code it must have, and a word of the reason.
 
 use super::oracle::BY_HAND;
+use super::others::trigger_by_hand;
 use super::project::{How, Outcome, Project, Version, well};
 use cloud::inprocess::{Behaviour, Boot, Health};
 use cloud::{Fault, FaultKind};
@@ -35,7 +36,7 @@ pub(super) fn retry_after(code: u16, value: &str) -> FaultKind {
 }
 
 #[track_caller]
-fn expect(outcome: &Outcome, code: u8, word: &str) {
+pub(super) fn expect(outcome: &Outcome, code: u8, word: &str) {
     assert_eq!(
         outcome.code(),
         code,
@@ -247,7 +248,8 @@ fn a_frontend_alone() {
         "previous frontend",
     );
     // It is published, and what is public is not what was sent.
-    let wrong = Fault::new("GET", "/.well-known/tandem.json", status(200, false)).times(2, 0);
+    // The first two looks are before it: who is public, and the draft.
+    let wrong = Fault::new("GET", "/.well-known/tandem.json", status(200, false)).times(3, 0);
     project.universe.cloud().add_fault(Fault {
         door: Some(cloud::Door::Site),
         ..wrong
@@ -324,7 +326,8 @@ fn one_bad_answer_is_no_verdict() {
 
 #[test]
 fn a_login_before_the_service_is_a_fault_of_the_configuration() {
-    let wall = Fault::new("GET", "/api/health", status(401, false)).times(1, 0);
+    // The first look is at what was live before.
+    let wall = Fault::new("GET", "/api/health", status(401, false)).times(2, 0);
     expect(
         &faulted(Fault {
             door: Some(cloud::Door::Service),
@@ -376,16 +379,36 @@ fn a_key_that_is_revoked_while_the_deploy_goes_on() {
 
 #[test]
 fn a_list_that_lags_behind() {
-    let mut project = Project::live(1);
-    let mut settings = project.universe.cloud().cloud().settings().clone();
-    settings.timings.render_list_lag_ms = 5_000;
-    project.universe.cloud().cloud_mut().set_settings(settings);
-    project
-        .universe
-        .cloud()
-        .add_fault(Fault::new("POST", TRIGGER, FaultKind::ResetAfter));
-    expect(&project.deploy(&Version::new(2), How::seed(1)), 0, "live");
-    assert_eq!(project.universe.cloud().created_deploys().1, 2);
+    for (lag_ms, has_events) in [
+        (5_000, true),
+        (15_000, true),
+        (15_000, false),
+        (25_000, false),
+    ] {
+        let mut project = Project::live(1);
+        let mut settings = project.universe.cloud().cloud().settings().clone();
+        settings.timings.render_list_lag_ms = lag_ms;
+        let mut cloud = project.universe.cloud();
+        cloud.cloud_mut().set_settings(settings);
+        for path in [TRIGGER, ROLLBACK] {
+            cloud.add_fault(Fault::new("POST", path, FaultKind::ResetAfter));
+        }
+        if !has_events {
+            cloud.add_fault(
+                Fault::new("GET", "/v1/services/*/events", status(500, false)).times(1, 0),
+            );
+        }
+        drop(cloud);
+        let name = format!("{lag_ms} ms, events {has_events}");
+        let outcome = project.deploy(&Version::new(2), How::seed(1));
+        expect(&outcome, 0, "live");
+        assert_eq!(project.universe.cloud().created_deploys().1, 2, "{name}");
+        // Found by the events it need not wait for the list.
+        assert!(!has_events || outcome.elapsed_ms < 60_000, "{name}");
+        let broken = Version::new(3).behaving(well().booting(Boot::Crash { code: 1 }));
+        expect(&project.deploy(&broken, How::seed(2)), 5, "rolled back");
+        assert_eq!(project.universe.cloud().created_deploys().1, 4, "{name}");
+    }
 }
 
 #[test]
@@ -400,24 +423,6 @@ fn a_queue_answers_202() {
     };
     let outcome = project.deploy(&Version::new(2), how);
     expect(&outcome, 0, "live");
-}
-
-/// As somebody with the provider's key and a terminal would.
-fn trigger_by_hand(universe: &tandem::sim::Universe, now_ms: i64, commit: &str) {
-    let mut cloud = universe.cloud();
-    let url = format!(
-        "{}/v1/services/{}/deploys",
-        cloud.endpoints().api_url,
-        cloud.cloud().service_id()
-    );
-    let key = format!("Bearer {}", cloud.secrets().render_key);
-    let body = format!(r#"{{"commitId":"{commit}"}}"#).into_bytes();
-    let request = http::Request::post(url)
-        .header("authorization", key)
-        .body(body)
-        .unwrap();
-    let answer = cloud.send(now_ms, request).unwrap();
-    assert!(answer.status().is_success());
 }
 
 #[test]
@@ -630,4 +635,17 @@ fn a_disk_that_is_not_where_the_database_will_be() {
         0,
         "live and verified",
     );
+}
+
+#[test]
+fn a_file_that_changes_while_it_is_uploaded_is_found_by_us() {
+    let mut project = Project::live(1);
+    let how = How {
+        changing: Some("app.js".to_owned()),
+        ..How::seed(1)
+    };
+    let outcome = project.deploy(&Version::new(2), how);
+    expect(&outcome, 4, "app.js changed while it was uploaded");
+    let again = project.deploy(&Version::new(2), How::seed(1));
+    expect(&again, 0, "live and verified");
 }

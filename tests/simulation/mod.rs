@@ -2,6 +2,7 @@
 //!
 //! A seed decides who runs when, so every failure here can be seen again: `TANDEM_SEED=7 cargo test -p tandem --test tandem seeds`.
 
+mod answering;
 mod bundles;
 mod decisions;
 mod journal;
@@ -9,6 +10,7 @@ mod kills;
 mod lease;
 mod network;
 mod oracle;
+mod others;
 mod overhead;
 mod project;
 mod resuming;

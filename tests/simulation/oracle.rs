@@ -13,8 +13,10 @@ use tandem::sim::Universe;
 /// Longest time between the last confirmed renewal of the lease and a call that changes something: its time to live less its margin.
 const LEASE_USABLE_MS: i64 = 120_000 - 35_000;
 
-/// The commit of deploys that somebody else makes.
+/// The commit of deploys that somebody else makes: it contains every version.
 pub(super) const BY_HAND: &str = "eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee";
+/// As [`BY_HAND`]: every version contains it.
+pub(super) const OLDER_BY_HAND: &str = "0000000000000000000000000000000000000000";
 
 /// What was out there when a process began.
 pub(super) struct Before {
@@ -251,29 +253,38 @@ fn told_truly(
     let version = |commit: &Option<String>| commit.as_ref().and_then(|commit| versions.get(commit));
     let is_old_site = now.site_deploy == old.site_deploy;
     let is_old_service = now.serving_commit == old.serving_commit;
+    let is_others = now.serving_healthy && version(&now.serving_commit).is_none();
     let is_new = |wanted: &Version| {
         let site = version(&now.site_commit).is_some_and(|site| site.frontend == wanted.frontend);
         let serving =
             version(&now.serving_commit).is_some_and(|serving| serving.backend == wanted.backend);
         (site, serving)
     };
-    // What a service does after it was watched is not the release's to say, nor is how a half was that the release left alone.
-    let is_well = |wanted: &Version| {
-        let is_fickle = matches!(
-            wanted.behaviour.health,
+    // What a service does by itself, after it was watched or while nobody touched it, is not the release's to say, nor is how a
+    // half was that the release left alone.
+    let is_fickle = version(&now.serving_commit).is_some_and(|serving| {
+        matches!(
+            serving.behaviour.health,
             Health::Flapping { .. } | Health::DegradesAfter { .. }
-        );
-        now.serving_healthy || is_fickle || is_old_service
-    };
-    let is_no_worse = now.serving_healthy || !old.serving_healthy;
+        )
+    });
+    let is_well = now.serving_healthy || is_fickle || is_old_service;
+    let is_no_worse = now.serving_healthy || is_fickle || !old.serving_healthy;
     let holds = match (exit, wanted) {
         (Exit::Done, Some(wanted)) => {
-            is_new(wanted).0 && (is_new(wanted).1 || is_old_service) && is_well(wanted)
+            is_new(wanted).0 && (is_new(wanted).1 || is_old_service) && is_well
         }
         (Exit::FailedUnchanged | Exit::RolledBack | Exit::Refused, Some(_)) => {
             is_old_site && (is_old_service || old.serving_commit.is_none()) && is_no_worse
         }
-        (Exit::Degraded, Some(wanted)) => is_old_site && is_new(wanted).1,
+        // The new backend under the old frontend, or one that somebody else deployed meanwhile.
+        (Exit::Degraded, Some(wanted)) => is_old_site && (is_new(wanted).1 || is_others),
+        // What has taken its place contains it: nothing of the release stands on an older backend.
+        (Exit::Superseded, Some(wanted)) => {
+            now.site_commit.as_ref() != Some(&wanted.id)
+                || is_old_service
+                || now.serving_commit >= Some(wanted.id.clone())
+        }
         _ => true,
     };
     if holds {
@@ -323,7 +334,9 @@ fn written_down(universe: &Universe, target: &Target, resumed: &str) -> Vec<Stri
 fn count(deploys: &[Value], trigger: &str) -> usize {
     deploys
         .iter()
-        .filter(|deploy| deploy["trigger"] == trigger && deploy["commit"]["id"] != BY_HAND)
+        .filter(|deploy| deploy["trigger"] == trigger)
+        .filter(|deploy| deploy["commit"]["id"] != BY_HAND)
+        .filter(|deploy| deploy["commit"]["id"] != OLDER_BY_HAND)
         .count()
 }
 

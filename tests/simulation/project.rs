@@ -170,6 +170,7 @@ impl Version {
             migrations,
             unselected: Vec::new(),
             remote_branches: None,
+            folder: Some(BTreeMap::new()),
         }
     }
 }
@@ -200,6 +201,8 @@ pub(super) struct How {
     pub(super) no_admin_token: bool,
     /// The exit codes of commands; others succeed.
     pub(super) scripts: BTreeMap<String, i32>,
+    /// A file of the site that is written to while it is uploaded.
+    pub(super) changing: Option<String>,
     /// Releases a bundle that was prepared for these lanes.
     pub(super) bundle: Option<Vec<Lane>>,
 }
@@ -457,6 +460,7 @@ impl Project {
         let inputs = MemoryInputs {
             files: version.site(),
             rehearsal_fails: version.rehearsal_fails.then(|| "no such table".to_owned()),
+            changing: how.changing,
             run: Mutex::new(None),
         };
         let source = version.tree(&self.config);

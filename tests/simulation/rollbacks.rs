@@ -91,7 +91,7 @@ fn a_record_that_moved_meanwhile_is_not_rolled_back_over() {
                 let found = universe.refs.read(&name).unwrap().unwrap();
                 let mut newer = Live::parse(found.clone()).unwrap();
                 newer.record.by = "somebody else".to_owned();
-                let files = files(&newer.record, &newer.manifests).unwrap();
+                let files = files(&newer.record, &newer.manifests, newer.sent.as_ref()).unwrap();
                 universe
                     .refs
                     .swap(&name, Some(&found.oid), &files, true, "moved")

@@ -220,7 +220,7 @@ const PACKAGES: [(&str, &[&str]); 5] = [
     ("backend/Cargo.toml", &["migrate"]),
     ("migrations/engine/Cargo.toml", &[]),
     ("xtask/changes/Cargo.toml", &[]),
-    ("xtask/cloud/Cargo.toml", &[]),
+    ("xtask/cloud/Cargo.toml", &["changes"]),
     ("xtask/Cargo.toml", &["changes", "cloud", "migrate"]),
 ];
 
@@ -241,7 +241,7 @@ fn packages_depend_on_few_of_ours() {
         found.extend(ours.map(|name| format!("{path} depends on {name}")));
     }
     nothing_found(
-        "the cloud shares no types with its clients; the engine and the service know nothing of releasing",
+        "the cloud shares the pattern language and no types with its clients; the engine and the service know nothing of releasing",
         &found,
     );
 }

@@ -209,6 +209,9 @@ pub struct LaneDecision {
     /// The rule that the first difference meets.
     #[serde(default)]
     pub rule: Option<String>,
+    /// What will prove that this release answers, in words.
+    #[serde(default)]
+    pub identity: String,
 }
 
 impl LaneDecision {
@@ -223,6 +226,7 @@ impl LaneDecision {
             deleted: Vec::new(),
             type_changed: Vec::new(),
             rule: None,
+            identity: String::new(),
         }
     }
 }

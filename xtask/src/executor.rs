@@ -6,11 +6,13 @@ mod backend;
 mod bake;
 mod finalise;
 mod frontend;
+mod others;
 mod prepare;
 mod restore;
 
-pub use restore::abort;
+pub use others::rollback_holds;
 
+use crate::contract::Contract;
 use crate::event::EventKind;
 use crate::exit::Exit;
 use crate::ids::{DeployId, Lane, ReleaseId};
@@ -63,18 +65,30 @@ pub fn cancelled_exit(cancelled: Cancelled) -> Exit {
     }
 }
 
+/// The backend that this run left live, and what it is judged by.
+struct Serving {
+    deploy: DeployId,
+    contract: Contract,
+}
+
 /// What this run left live, by half.
 struct Halves {
-    backend: Option<DeployId>,
+    backend: Option<Serving>,
     frontend: Option<Draft>,
 }
 
 /// Carries the plan out, or goes on undoing it when an earlier attempt of the run had begun to.
 pub fn execute(job: &Job<'_>) -> Verdict {
-    match restore::begun(job) {
+    let verdict = match restore::begun(job) {
         Some(reason) => restore::restore(job, &reason),
         None => release(job).unwrap_or_else(|verdict| verdict),
-    }
+    };
+    others::last_words(job, verdict)
+}
+
+/// `deploy --abort`: brings back what was live when the run began.
+pub fn abort(job: &Job<'_>) -> Verdict {
+    others::last_words(job, restore::abort(job))
 }
 
 fn release(job: &Job<'_>) -> Result<Verdict, Verdict> {
@@ -97,6 +111,7 @@ fn release(job: &Job<'_>) -> Result<Verdict, Verdict> {
         frontend: draft,
     };
     bake::bake(job, &halves)?;
+    others::before_recording(job, &halves)?;
     finalise::finalise(job, &halves)
 }
 

@@ -4,20 +4,23 @@ mod objections;
 
 pub use objections::{Objection, to_rules, to_service, to_site, unfit_source};
 
+use crate::answering::{self, Expected, ExpectedService};
 use crate::changes::manifest::{Change, Manifest};
 use crate::config::{Config, Target};
+use crate::contract::{Contract, Rung, Standing};
 use crate::event::EventKind;
 use crate::forwards;
 use crate::http::ApiError;
 use crate::ids::{Commit, DeployId, Lane};
+use crate::inputs;
 use crate::job::{Baseline, LaneError};
 use crate::lane::smoke;
-use crate::live::{self, Live};
+use crate::live::{self, Live, LiveRecord};
 use crate::netlify::Site;
-use crate::plan::{Facts, Pending, Plan};
+use crate::plan::{self, Facts, Pending, Plan, Remarks};
 use crate::render::{Deploy, DeployStatus, ServiceInfo};
 use crate::run::{Options, Session};
-use crate::service::{AdminState, Service};
+use crate::service::{AdminState, Identity, Service};
 use crate::site_rules::SiteRules;
 use crate::source::is_migration;
 use migrate::{MigrationFile, Migrator};
@@ -50,23 +53,34 @@ pub fn observe(session: &Session<'_>) -> Result<Observed, LaneError> {
     let (site, service, deploys) = providers(session)?;
     let live = read_live(session)?;
     let backend = deploys
-        .iter()
-        .find(|deploy| deploy.status == DeployStatus::Live)
-        .map(|deploy| deploy.id.clone());
-    let (state, backend_commit) = if backend.is_some() {
-        running(session)
-    } else {
-        (None, None)
+        .into_iter()
+        .find(|deploy| deploy.status == DeployStatus::Live);
+    let baseline = baseline(session, &site, backend, live.as_ref());
+    let mut answering = answering(session, &service, &baseline, live.as_ref());
+    let ill = answering.iter().filter_map(|(lane, standing)| {
+        let why = standing.problem()?;
+        Some((*lane, why.to_owned()))
+    });
+    let baseline = Baseline {
+        ill: ill.collect(),
+        ..baseline
     };
-    let pending = pending(session, state.as_ref(), live.as_ref(), backend.is_some())?;
+    if let Some(stranger) = stranger(session, &baseline) {
+        answering.insert(Lane::Backend, Standing::Unclear(stranger));
+    }
+    let contract = contract(session, &baseline, live.as_ref());
+    let state = live_schema(session, &baseline);
+    let is_live = baseline.backend.is_some();
+    let pending = pending(session, state.as_ref(), live.as_ref(), is_live)?;
     let deployed: BTreeMap<Lane, DeployId> = [
-        (Lane::Frontend, site.published_id().cloned()),
-        (Lane::Backend, backend.clone()),
+        (Lane::Frontend, baseline.frontend.clone()),
+        (Lane::Backend, baseline.backend.clone()),
     ]
     .into_iter()
     .filter_map(|(lane, id)| Some((lane, id?)))
     .collect();
     let changes = changes(session, live.as_ref());
+    let unsent = unsent(session, live.as_ref())?;
     let facts = Facts {
         environment: session.target.name.clone(),
         commit: session.source.commit.clone(),
@@ -77,8 +91,11 @@ pub fn observe(session: &Session<'_>) -> Result<Observed, LaneError> {
         changes,
         live,
         deployed,
+        answering,
+        contract,
         pending,
         schema_known: state.is_some(),
+        asks_schema: session.admin_token.is_some() && (state.is_some() || !is_live),
         checks: session
             .config
             .checks
@@ -94,11 +111,7 @@ pub fn observe(session: &Session<'_>) -> Result<Observed, LaneError> {
             .filter(|lane| !session.config.smoke(*lane).is_empty())
             .collect(),
         bakes: !session.target.policy.bake.is_zero(),
-    };
-    let baseline = Baseline {
-        frontend: site.published_id().cloned(),
-        backend,
-        backend_commit,
+        unsent,
     };
     Ok(Observed {
         facts,
@@ -231,6 +244,23 @@ fn changes(session: &Session<'_>, live: Option<&Live>) -> BTreeMap<Lane, Vec<Cha
         .collect()
 }
 
+/// How the published folder differs from what was sent of it: git may not know of such a difference, because it ignores the folder,
+/// or because something was missing when it was sent. What a build makes is not known yet.
+fn unsent(session: &Session<'_>, live: Option<&Live>) -> Result<Option<String>, LaneError> {
+    let has_site = match session.preparation.bundle() {
+        Some(manifest) => manifest.lanes.contains_key(&Lane::Frontend),
+        None => session.source.folder.is_some(),
+    };
+    let Some(live) = live.filter(|_| has_site && session.config.frontend.build.is_none()) else {
+        return Ok(None);
+    };
+    let files = session
+        .inputs
+        .site(session.world)
+        .map_err(|error| LaneError::Refused(format!("{error:#}")))?;
+    Ok(inputs::unsent(&inputs::sent(&files), live.sent.as_ref()))
+}
+
 /// For each lane the rule that its first difference meets.
 fn rules(session: &Session<'_>, changes: &BTreeMap<Lane, Vec<Change>>) -> BTreeMap<Lane, String> {
     let rule = |(lane, changes): (&Lane, &Vec<Change>)| {
@@ -240,14 +270,151 @@ fn rules(session: &Session<'_>, changes: &BTreeMap<Lane, Vec<Change>>) -> BTreeM
     changes.iter().filter_map(rule).collect()
 }
 
-/// The schema and the commit of what runs now, as far as it tells.
-fn running(session: &Session<'_>) -> (Option<AdminState>, Option<Commit>) {
-    let service = Service::of(session.world, session.config, session.target);
-    let commit = service.version().ok().map(|version| version.commit);
-    let state = session
-        .admin_token
-        .and_then(|token| service.admin_state(token).ok());
-    (state, commit)
+/// What is live at the providers, and what it is judged by. A service that no release of ours put there has made no promise about
+/// what it tells: it is taken at the provider's word.
+fn baseline(
+    session: &Session<'_>,
+    site: &Site,
+    backend: Option<Deploy>,
+    live: Option<&Live>,
+) -> Baseline {
+    let recorded = live
+        .and_then(|live| live.record.lanes.get(&Lane::Backend))
+        .filter(|lane| Some(&lane.deploy_id) == backend.as_ref().map(|deploy| &deploy.id));
+    let configured = session.config.backend.contract();
+    let contract = match recorded {
+        Some(lane) => lane.contract.clone().unwrap_or(configured),
+        None => Contract {
+            rung: Rung::Provider,
+            ..configured
+        },
+    };
+    let named = backend.as_ref().and_then(|deploy| deploy.commit.clone());
+    Baseline {
+        frontend: site.published_id().cloned(),
+        backend_commit: recorded.map(|lane| lane.commit.clone()).or(named),
+        contract: backend.as_ref().map(|_| contract),
+        backend: backend.map(|deploy| deploy.id),
+        ill: BTreeMap::new(),
+    }
+}
+
+/// How both halves answer, held against what is recorded. Of a half that is not what is recorded its lane runs anyway.
+fn answering(
+    session: &Session<'_>,
+    service_info: &ServiceInfo,
+    baseline: &Baseline,
+    live: Option<&Live>,
+) -> BTreeMap<Lane, Standing> {
+    let site = live
+        .and_then(|live| live.record.lanes.get(&Lane::Frontend))
+        .filter(|lane| Some(&lane.deploy_id) == baseline.frontend.as_ref());
+    let service = baseline
+        .backend_commit
+        .as_ref()
+        .zip(baseline.contract.as_ref());
+    let expected = Expected {
+        service: service.map(|(commit, contract)| ExpectedService {
+            commit,
+            contract,
+            sleeps: service_info.sleeps_when_idle(),
+        }),
+        site: site.map(|lane| &lane.release),
+    };
+    answering::ask(session, &expected)
+}
+
+/// How both halves answer, held against a record that was just made: neither can have fallen asleep.
+pub fn answers(session: &Session<'_>, record: &LiveRecord) -> BTreeMap<Lane, Standing> {
+    let configured = session.config.backend.contract();
+    let service = record.lanes.get(&Lane::Backend);
+    let expected = Expected {
+        service: service.map(|lane| ExpectedService {
+            commit: &lane.commit,
+            contract: lane.contract.as_ref().unwrap_or(&configured),
+            sleeps: false,
+        }),
+        site: record.lanes.get(&Lane::Frontend).map(|lane| &lane.release),
+    };
+    answering::ask(session, &expected)
+}
+
+/// The lanes that are not what is recorded, at the providers or by what answers, and why.
+///
+/// # Errors
+/// When that could not be learnt.
+pub fn unlike_record(
+    session: &Session<'_>,
+    live: &Live,
+) -> Result<BTreeMap<Lane, String>, LaneError> {
+    let (site, service, deploys) = providers(session)?;
+    let backend = deploys
+        .into_iter()
+        .find(|deploy| deploy.status == DeployStatus::Live);
+    let baseline = baseline(session, &site, backend, Some(live));
+    let answering = answering(session, &service, &baseline, Some(live));
+    let unlike = Lane::ALL.into_iter().filter_map(|lane| {
+        let recorded = live.record.lanes.get(&lane)?;
+        let found = match lane {
+            Lane::Frontend => &baseline.frontend,
+            Lane::Backend => &baseline.backend,
+        };
+        let drift = plan::drift(&recorded.deploy_id, found.as_ref());
+        let problem = answering.get(&lane).and_then(Standing::problem);
+        Some((lane, drift.or(problem.map(str::to_owned))?))
+    });
+    Ok(unlike.collect())
+}
+
+/// With nothing live at the provider nothing can answer at the service's address, unless it is another's.
+fn stranger(session: &Session<'_>, baseline: &Baseline) -> Option<String> {
+    if baseline.backend.is_some() {
+        return None;
+    }
+    let url = &session.target.service_url;
+    let contract = Contract {
+        rung: Rung::Answers,
+        ..session.config.backend.contract()
+    };
+    let nobody = Commit(String::new());
+    let said = match Service::new(session.world, url, &contract).identity(&nobody) {
+        Identity::Ours { .. } | Identity::Other(_) => "a healthy service answers there".to_owned(),
+        Identity::Elsewhere(what) if what.starts_with("a page") => what,
+        _ => return None,
+    };
+    Some(format!(
+        "the provider says that nothing of the service is live, and at {url} {said} (hint: is that the service's address? SERVICE_URL and deploy.toml name it; --anyway REASON releases all the same)"
+    ))
+}
+
+/// What the service will be judged by after this release. Where the file leaves it open, what is live is asked where it tells its
+/// commit: the next release must tell it there as well.
+fn contract(session: &Session<'_>, baseline: &Baseline, live: Option<&Live>) -> Contract {
+    let backend = &session.config.backend;
+    let configured = backend.contract();
+    if !backend.detects_identity() {
+        return configured;
+    }
+    let recorded = live.and_then(|live| live.record.contract());
+    let rung = match recorded.map(|contract| &contract.rung) {
+        Some(rung @ Rung::Commit(_)) => Some(rung.clone()),
+        _ => baseline.backend_commit.as_ref().and_then(|commit| {
+            let service = Service::new(session.world, &session.target.service_url, &configured);
+            service.tells(commit).map(Rung::Commit)
+        }),
+    };
+    Contract {
+        rung: rung.unwrap_or(Rung::Provider),
+        ..configured
+    }
+}
+
+/// The live database's schema, as far as the service tells it: a service need not have administration endpoints.
+fn live_schema(session: &Session<'_>, baseline: &Baseline) -> Option<AdminState> {
+    session.config.backend.migrations.as_ref()?;
+    let contract = baseline.contract.as_ref()?;
+    let service = Service::new(session.world, &session.target.service_url, contract);
+    service.admin_state(session.admin_token?).ok()
 }
 
 /// Which of the commit's migrations the live database lacks, and whether what is live now can run on them.
@@ -329,29 +496,47 @@ pub(crate) fn compare_checksums(
     Ok(())
 }
 
-/// What would make the release wrong although everything answers: checked before anything is created.
-///
-/// # Errors
-/// When the release must not be made.
-pub fn may_release(
+/// What speaks against a release: what stops it, the first first, and what is only worth knowing.
+#[derive(Debug, Default)]
+pub struct Judged {
+    /// Each stops it.
+    pub refusals: Vec<LaneError>,
+    /// Each is said.
+    pub warnings: Vec<String>,
+}
+
+impl Judged {
+    /// As text.
+    pub fn remarks(&self) -> Remarks {
+        Remarks {
+            refusals: self.refusals.iter().map(ToString::to_string).collect(),
+            warnings: self.warnings.clone(),
+        }
+    }
+}
+
+/// Judges a release before anything is created. `deploy` obeys it, `plan` shows it.
+pub fn judge(
     session: &Session<'_>,
     options: &Options,
     observed: &Observed,
     planned: &Plan,
-) -> Result<(), LaneError> {
-    let source = session.source;
-    bundle_serves(session, planned)?;
+) -> Judged {
     let anyway = options.anyway.is_some();
-    if !session.target.is_local && !options.asked.force && !anyway {
-        forwards::check(session, observed, planned)?;
+    let mut refusals = who_answers(observed, planned, anyway);
+    let mut warnings = Vec::new();
+    if planned.is_empty() {
+        return Judged { refusals, warnings };
     }
-    if let Some(problem) = unfit_source(session.target, source, anyway)
-        .into_iter()
-        .next()
-    {
-        return Err(LaneError::Refused(problem));
+    let mut refuse = |checked: Result<(), LaneError>| refusals.extend(checked.err());
+    refuse(bundle_serves(session, planned));
+    if !session.target.is_local && !anyway {
+        refuse(forwards::check(session, observed, planned));
     }
-    has_curl(session, planned)?;
+    for problem in unfit_source(session.target, session.source, anyway) {
+        refuse(Err(LaneError::Refused(problem)));
+    }
+    refuse(has_curl(session, planned));
     let mut found = Vec::new();
     if planned.runs(Lane::Backend) {
         found.extend(to_service(
@@ -362,19 +547,52 @@ pub fn may_release(
     }
     if planned.runs(Lane::Frontend) {
         found.extend(to_site(&session.target.policy, &observed.site));
-        found.extend(rules_in_force(
-            session,
-            observed,
-            options.accepted.without_functions,
-        )?);
+        match rules_in_force(session, observed, options.accepted.without_functions) {
+            Ok(rules) => found.extend(rules),
+            Err(error) => refuse(Err(error)),
+        }
     }
     for objection in found {
-        if objection.stops {
-            return Err(LaneError::Refused(objection.text));
+        match objection.stops {
+            true => refuse(Err(LaneError::Refused(objection.text))),
+            false => warnings.push(objection.text),
         }
-        session.world.emit(EventKind::Warning {
-            text: objection.text,
-        });
+    }
+    Judged { refusals, warnings }
+}
+
+/// Nothing is published beside, and nothing is said of, a half that does not answer as recorded and that the release leaves alone.
+fn who_answers(observed: &Observed, planned: &Plan, anyway: bool) -> Vec<LaneError> {
+    if anyway {
+        return Vec::new();
+    }
+    let refused = |(lane, standing): (&Lane, &Standing)| match standing {
+        Standing::Unclear(text) => Some(LaneError::Refused(text.clone())),
+        Standing::Ill(why) if !planned.runs(*lane) => Some(LaneError::Unhealthy(format!(
+            "the {lane} does not answer as recorded, and this release would leave it so: {why} (hint: release it too, without --only; --anyway REASON releases all the same, and is recorded)"
+        ))),
+        Standing::Ill(_) | Standing::Well => None,
+    };
+    let answering = &observed.facts.answering;
+    answering.iter().filter_map(refused).collect()
+}
+
+/// As [`judge`], for whoever is about to release: what is only worth knowing is said.
+///
+/// # Errors
+/// When the release must not be made.
+pub fn may_release(
+    session: &Session<'_>,
+    options: &Options,
+    observed: &Observed,
+    planned: &Plan,
+) -> Result<(), LaneError> {
+    let judged = judge(session, options, observed, planned);
+    if let Some(refusal) = judged.refusals.into_iter().next() {
+        return Err(refusal);
+    }
+    for text in judged.warnings {
+        session.world.emit(EventKind::Warning { text });
     }
     Ok(())
 }

@@ -4,8 +4,10 @@
 //! objects as alternates. The user's repository is only ever read. Without a repository the private one stands alone.
 
 mod history;
+mod index;
 
 pub use history::GitHistory;
+pub use index::{Unwatched, blob_id};
 
 use crate::changes::tree::Files;
 use crate::ids::Commit;

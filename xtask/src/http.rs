@@ -22,7 +22,7 @@ pub(crate) use wait::{date_ms, rfc3339, rfc3339_ms, words};
 
 use crate::event::EventKind;
 use crate::redact::Secret;
-use crate::world::{Limits, Request, Response, World};
+use crate::world::{Limits, Request, Response, SendError, World};
 use answer::{Call, Failure};
 use http::{HeaderMap, HeaderValue, Method};
 use retry::Again;
@@ -238,17 +238,43 @@ impl<'a> Api<'a> {
         limits: Limits,
     ) -> Result<Response, ApiError> {
         let call = self.call(Method::GET, path);
-        let mut request = self.request(&call, None)?;
+        let request = self.get_request(&call, headers)?;
+        self.exchange(&call, &request, limits, true, |response| {
+            plain(&call, response)
+        })
+    }
+
+    fn get_request(
+        &self,
+        call: &Call<'_>,
+        headers: &[(&'static str, &str)],
+    ) -> Result<Request, ApiError> {
+        let mut request = self.request(call, None)?;
         for (name, value) in headers {
             request
                 .headers_mut()
-                .insert(*name, self.header(&call, value)?);
+                .insert(*name, self.header(call, value)?);
         }
-        self.exchange(&call, &request, limits, true, |response| {
-            match response.status().as_u16() {
-                429 | 500.. => answer::check(&call, &response).map(|()| response),
-                _ => Ok(response),
-            }
+        Ok(request)
+    }
+
+    /// As [`Api::get_raw`], for a body of any length: `pieces` is called once for each attempt and gives what takes its pieces.
+    /// What the answer holds of it is its beginning.
+    ///
+    /// # Errors
+    /// As for [`Api::get_raw`].
+    pub fn get_pieces<P: FnMut(&[u8])>(
+        &self,
+        path: &str,
+        headers: &[(&'static str, &str)],
+        limits: Limits,
+        pieces: impl Fn() -> P,
+    ) -> Result<Response, ApiError> {
+        let call = self.call(Method::GET, path);
+        let request = self.get_request(&call, headers)?;
+        let receive = |limits| self.world.receive(&request, limits, &mut pieces());
+        self.exchange_by(&call, &receive, limits, true, |response| {
+            plain(&call, response)
         })
     }
 
@@ -270,6 +296,13 @@ impl<'a> Api<'a> {
         let call = self.call(method, path);
         let hint = format!("is {} the API?", url::authority(&call.address));
         ApiError::InDoubt(call.exchange(&format!("answered, but {text}"), None, &hint))
+    }
+
+    /// An error for an answer that shows that there is no such thing, whatever its status says.
+    pub(crate) fn absent(&self, method: Method, path: &str, text: &str) -> ApiError {
+        let call = self.call(method, path);
+        let hint = format!("is {} the right address?", call.address);
+        ApiError::NotFound(call.exchange(&format!("answered, but {text}"), None, &hint))
     }
 
     fn call(&self, method: Method, path: &str) -> Call<'a> {
@@ -336,6 +369,19 @@ impl<'a> Api<'a> {
         repeatable: bool,
         judge: impl Fn(Response) -> Result<T, Failure>,
     ) -> Result<T, ApiError> {
+        let send = |limits| self.world.send(request, limits);
+        self.exchange_by(call, &send, limits, repeatable, judge)
+    }
+
+    /// The same by another way to send.
+    fn exchange_by<T>(
+        &self,
+        call: &Call<'_>,
+        send: &dyn Fn(Limits) -> Result<Response, SendError>,
+        limits: Limits,
+        repeatable: bool,
+        judge: impl Fn(Response) -> Result<T, Failure>,
+    ) -> Result<T, ApiError> {
         let mut last = None;
         let mut attempt = 1;
         loop {
@@ -348,7 +394,7 @@ impl<'a> Api<'a> {
                     ))
                 }));
             };
-            let judged = match self.world.send(request, limits) {
+            let judged = match send(limits) {
                 Ok(response) => judge(response),
                 Err(error) => Err(answer::unanswered(call, &error)),
             };
@@ -413,5 +459,13 @@ impl<'a> Api<'a> {
             Ok(()) => Ok(error),
             Err(_cancelled) => Err(error.cancelled()),
         }
+    }
+}
+
+/// Any status below 500 but 429 is an answer.
+fn plain(call: &Call<'_>, response: Response) -> Result<Response, Failure> {
+    match response.status().as_u16() {
+        429 | 500.. => answer::check(call, &response).map(|()| response),
+        _ => Ok(response),
     }
 }

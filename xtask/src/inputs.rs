@@ -1,6 +1,8 @@
 //! What a release is made of, besides the plan: the site's files, and the migrations to rehearse.
 
 use crate::ids::RunId;
+use crate::lane::verify::RELEASE_FILE;
+use crate::live::Sent;
 use crate::rehearsal::Base;
 use crate::site_rules::RuleFiles;
 use crate::world::World;
@@ -15,6 +17,35 @@ pub struct SiteFile {
     pub sha1: String,
     /// Bytes.
     pub size: u64,
+}
+
+/// What a site consists of, apart from the file that names the release and is made anew for each.
+pub fn sent(files: &[SiteFile]) -> Sent {
+    files
+        .iter()
+        .filter(|file| file.path != RELEASE_FILE)
+        .map(|file| (file.path.clone(), file.sha1.clone()))
+        .collect()
+}
+
+/// In words, how a site differs from what was sent; `None` when it does not. Where that was not recorded nobody knows.
+pub fn unsent(site: &Sent, sent: Option<&Sent>) -> Option<String> {
+    let Some(sent) = sent else {
+        return Some("which files were sent with the live release is not recorded".to_owned());
+    };
+    let ours = site.iter().filter_map(|(path, sha1)| match sent.get(path) {
+        None => Some((path, "was not sent with")),
+        Some(found) if found != sha1 => Some((path, "differs from what was sent with")),
+        Some(_) => None,
+    });
+    let gone = sent.keys().filter(|path| !site.contains_key(*path));
+    let mut all = ours.chain(gone.map(|path| (path, "is not there any more, and was sent with")));
+    let (path, how) = all.next()?;
+    let more = match all.count() {
+        0 => String::new(),
+        more => format!(", and {more} more differ"),
+    };
+    Some(format!("{path} {how} the live release{more}"))
 }
 
 /// What a rehearsal showed.
@@ -75,4 +106,41 @@ pub trait Inputs: Sync {
     /// # Errors
     /// When they fail there.
     fn rehearse(&self, base: &Base<'_>) -> Result<Rehearsal>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_sent_is_named() {
+        let site = |files: &[(&str, &str)]| -> Sent {
+            let owned = |(path, sha1): &(&str, &str)| ((*path).to_owned(), (*sha1).to_owned());
+            files.iter().map(owned).collect()
+        };
+        let sent = site(&[("a", "1"), ("b", "2")]);
+        for (ours, expected) in [
+            (site(&[("a", "1"), ("b", "2")]), None),
+            (
+                site(&[("a", "1"), ("b", "3")]),
+                Some("b differs from what was sent with the live release"),
+            ),
+            (
+                site(&[("a", "1"), ("b", "2"), ("c", "3")]),
+                Some("c was not sent with the live release"),
+            ),
+            (
+                site(&[("b", "3")]),
+                Some("b differs from what was sent with the live release, and 1 more differ"),
+            ),
+            (
+                site(&[("b", "2")]),
+                Some("a is not there any more, and was sent with the live release"),
+            ),
+        ] {
+            assert_eq!(unsent(&ours, Some(&sent)).as_deref(), expected);
+        }
+        let unknown = unsent(&sent, None).expect("nobody knows");
+        assert!(unknown.contains("not recorded"), "{unknown}");
+    }
 }

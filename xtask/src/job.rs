@@ -8,7 +8,9 @@ pub use side_by_side::{Task, side_by_side};
 
 use crate::config::Config;
 use crate::config::Target;
+use crate::contract::Contract;
 use crate::event::{EventKind, LaneState, Step, StepEnd};
+use crate::forwards::History;
 use crate::http::ApiError;
 use crate::ids::{Commit, DeployId, Lane, RunId};
 use crate::inputs::Inputs;
@@ -22,6 +24,7 @@ use crate::redact::Secret;
 use crate::render::Render;
 use crate::world::{Cancelled, Signal, World};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -36,6 +39,8 @@ pub const OUTAGE: Duration = Duration::from_secs(150);
 pub enum LaneError {
     /// Refused before anything was created.
     Refused(String),
+    /// Refused before anything was created, because what is live is not well and this release would not mend it.
+    Unhealthy(String),
     /// It failed; the executor finds out what is live and undoes what must be undone.
     Failed(String),
     /// The service answers, but who it is cannot be judged from outside: a configuration error, not a failed release.
@@ -56,6 +61,7 @@ impl fmt::Display for LaneError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused(text)
+            | Self::Unhealthy(text)
             | Self::Failed(text)
             | Self::Unverifiable(text)
             | Self::Superseded(text)
@@ -118,8 +124,14 @@ pub struct Baseline {
     pub frontend: Option<DeployId>,
     /// The live deploy of the service.
     pub backend: Option<DeployId>,
-    /// The commit that the service answered with.
+    /// The commit of that deploy, as it was recorded, or as the provider names it.
     pub backend_commit: Option<Commit>,
+    /// What that deploy is judged by; none in journals of older programs.
+    #[serde(default)]
+    pub contract: Option<Contract>,
+    /// Why a half did not answer as recorded before the run: nothing is ever rolled back to such a one.
+    #[serde(default)]
+    pub ill: BTreeMap<Lane, String>,
 }
 
 /// Runs one step of `world`: its start, its end and what it found become events.
@@ -174,7 +186,7 @@ pub struct Job<'a> {
     /// The live record that the plan started from.
     pub live: Option<&'a Live>,
     /// The record and manifests that a success leaves.
-    pub manifests: &'a std::collections::BTreeMap<Lane, crate::changes::manifest::Manifest>,
+    pub manifests: &'a BTreeMap<Lane, crate::changes::manifest::Manifest>,
     /// The site's files, the migrations, the checks' environment.
     pub inputs: &'a dyn Inputs,
     /// Who prepares.
@@ -187,6 +199,8 @@ pub struct Job<'a> {
     pub netlify: &'a Netlify<'a>,
     /// The backend's provider.
     pub render: &'a Render<'a>,
+    /// How commits are related.
+    pub history: &'a dyn History,
     /// For the service's admin endpoints.
     pub admin_token: Option<&'a Secret>,
     /// Who or what started it.
@@ -321,6 +335,12 @@ impl Job<'_> {
             }
             self.wait(pause)?;
         }
+    }
+
+    /// What the service that was live before is judged by.
+    pub fn old_contract(&self) -> Contract {
+        let recorded = self.baseline.contract.clone();
+        recorded.unwrap_or_else(|| self.config.backend.contract())
     }
 
     /// The site's API for one read: its own retries end soon enough for the lease to be kept.

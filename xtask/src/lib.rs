@@ -6,12 +6,15 @@
 //! - The release: [`run`] → [`executor`] → [`lane`] over the providers' clients [`netlify`] and [`render`].
 //! - The surface: [`cli`], [`config`], [`credentials`], [`console`].
 
+pub mod answering;
 pub mod bundle;
 pub mod changes;
+pub mod checkout;
 pub mod cli;
 pub mod codegen;
 pub mod config;
 pub mod console;
+pub mod contract;
 pub mod credentials;
 pub mod dispatch;
 pub mod doctor;

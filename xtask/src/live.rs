@@ -1,6 +1,7 @@
 //! The record of what is live: what a release leaves on its ref, and what the next one starts from.
 
 use crate::changes::manifest::Manifest;
+use crate::contract::Contract;
 use crate::ids::{Commit, DeployId, EnvironmentName, Lane, Oid, ReleaseId, RunId};
 use crate::refs::{Files, RefValue};
 use anyhow::{Context as _, Result};
@@ -9,6 +10,11 @@ use std::collections::BTreeMap;
 
 /// The name of the file that holds the record.
 const RECORD_FILE: &str = "release.json";
+/// The name of the file that says what was sent of the site.
+const SENT_FILE: &str = "frontend.sent";
+
+/// What a site consists of: the path of each file with the SHA-1 of its content.
+pub type Sent = BTreeMap<String, String>;
 
 /// What is live of one lane.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +30,9 @@ pub struct LiveLane {
     /// The branches of the origin that held the commit when it was released.
     #[serde(default)]
     pub branches: Vec<String>,
+    /// What the service is judged by as long as this is live; none for a site, and in records of older programs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contract: Option<Contract>,
 }
 
 /// What is live.
@@ -47,6 +56,9 @@ pub struct LiveRecord {
     pub lanes: BTreeMap<Lane, LiveLane>,
     /// Migrations that the release brought.
     pub migrations: Vec<String>,
+    /// Those of them on which the release before it cannot run.
+    #[serde(default)]
+    pub breaking: Vec<String>,
     /// A recorded override.
     #[serde(default)]
     pub override_reason: Option<String>,
@@ -61,6 +73,8 @@ pub struct Live {
     pub record: LiveRecord,
     /// What each lane consists of.
     pub manifests: BTreeMap<Lane, Manifest>,
+    /// The files of the site that were sent, without the one that names the release; none in records of older versions.
+    pub sent: Option<Sent>,
 }
 
 /// The ref that says what is live.
@@ -74,6 +88,11 @@ pub fn lease_ref(environment: &EnvironmentName) -> String {
 }
 
 impl LiveRecord {
+    /// What the recorded service is judged by: the contract that it was released with.
+    pub fn contract(&self) -> Option<&Contract> {
+        self.lanes.get(&Lane::Backend)?.contract.as_ref()
+    }
+
     /// Reads the record alone.
     ///
     /// # Errors
@@ -102,10 +121,12 @@ impl Live {
                 Some((lane, manifest))
             })
             .collect();
+        let sent = value.files.remove(SENT_FILE);
         Ok(Self {
             oid: value.oid,
             record,
             manifests,
+            sent: sent.and_then(|text| serde_json::from_slice(&text).ok()),
         })
     }
 }
@@ -114,9 +135,16 @@ impl Live {
 ///
 /// # Errors
 /// When the record cannot be written as JSON, which would be a fault of this program.
-pub fn files(record: &LiveRecord, manifests: &BTreeMap<Lane, Manifest>) -> Result<Files> {
+pub fn files(
+    record: &LiveRecord,
+    manifests: &BTreeMap<Lane, Manifest>,
+    sent: Option<&Sent>,
+) -> Result<Files> {
     let mut files = Files::new();
     files.insert(RECORD_FILE.to_owned(), serde_json::to_vec_pretty(record)?);
+    if let Some(sent) = sent {
+        files.insert(SENT_FILE.to_owned(), serde_json::to_vec_pretty(sent)?);
+    }
     for (lane, manifest) in manifests {
         files.insert(manifest_file(*lane), manifest.encode());
     }

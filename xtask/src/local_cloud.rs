@@ -60,6 +60,7 @@ fn settings(project: &Project, port: Option<u16>) -> Settings {
             cache: backend.local.cache.clone(),
             build_filter: plain_paths(&project.config),
             health_check_path: backend.health.clone(),
+            plan: backend.plan.clone(),
             disk: backend.disk.as_ref().map(|disk| Disk {
                 name: disk.name.clone(),
                 mount_path: disk.mount_path.clone(),

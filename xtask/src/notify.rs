@@ -118,8 +118,16 @@ fn judge(answer: Result<Response, SendError>) -> Result<(), (String, Option<u64>
     let response = match answer {
         Ok(response) if response.status().is_success() => return Ok(()),
         Ok(response) => response,
-        Err(error) if error.kind == SendErrorKind::NotSent => {
+        Err(error)
+            if matches!(
+                error.kind,
+                SendErrorKind::NotSent | SendErrorKind::NoSuchHost
+            ) =>
+        {
             return Err((error.to_string(), Some(PAUSE_MS)));
+        }
+        Err(error) if error.kind == SendErrorKind::Untrusted => {
+            return Err((error.to_string(), None));
         }
         Err(error) => return Err((format!("{error}; the message may have arrived"), None)),
     };

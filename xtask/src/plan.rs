@@ -1,6 +1,7 @@
 //! The plan: a pure function of the configuration and of what was read. It leaves the executor no choices.
 
 use crate::changes::manifest::{Change, Manifest, Status};
+use crate::contract::{Contract, Standing};
 use crate::event::{LaneDecision, Step};
 use crate::ids::{Commit, DeployId, EnvironmentName, Lane, ReleaseId};
 use crate::live::Live;
@@ -29,10 +30,16 @@ pub struct Facts {
     pub live: Option<Live>,
     /// What the providers say is live.
     pub deployed: BTreeMap<Lane, DeployId>,
+    /// How the halves answer that are live as recorded.
+    pub answering: BTreeMap<Lane, Standing>,
+    /// What the service is judged by after this release.
+    pub contract: Contract,
     /// The migrations that the commit brings and the live database has not.
     pub pending: Vec<Pending>,
     /// Whether the live schema could be read; if not, `pending` is a guess from the live record.
     pub schema_known: bool,
+    /// Whether the schema can be asked for after the release: the service has administration endpoints, or may have.
+    pub asks_schema: bool,
     /// The commit's checks, by name: lanes of nothing but skipped work need none.
     pub checks: Vec<String>,
     /// Tracked files that belong to no lane and are not ignored.
@@ -45,6 +52,8 @@ pub struct Facts {
     pub smoke: Vec<Lane>,
     /// Whether there is a bake.
     pub bakes: bool,
+    /// How the published folder differs from what was sent of it, where nothing is built into it.
+    pub unsent: Option<String>,
 }
 
 /// One migration that a release would apply.
@@ -84,6 +93,8 @@ pub struct Plan {
     pub reversible_because: String,
     /// Migrations that it brings.
     pub migrations: Vec<Pending>,
+    /// What the service is judged by.
+    pub contract: Contract,
     /// The steps, in order of display.
     pub steps: Vec<Step>,
 }
@@ -100,6 +111,15 @@ impl Plan {
     pub fn is_empty(&self) -> bool {
         !self.lanes.iter().any(|decision| decision.run)
     }
+}
+
+/// What is said of a plan before it is carried out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Remarks {
+    /// Why a deploy would be refused, each reason.
+    pub refusals: Vec<String>,
+    /// What is only worth knowing.
+    pub warnings: Vec<String>,
 }
 
 /// Decides what a release does.
@@ -129,6 +149,7 @@ pub fn plan(facts: &Facts, asked: &Asked) -> Plan {
         reversible,
         reversible_because,
         migrations,
+        contract: facts.contract.clone(),
         steps,
     }
 }
@@ -170,6 +191,10 @@ fn decide(facts: &Facts, asked: &Asked, lane: Lane) -> LaneDecision {
         deleted: with(&[Status::Deleted]),
         type_changed: with(&[Status::TypeChanged]),
         rule: facts.rules.get(&lane).filter(|_| run).cloned(),
+        identity: match lane {
+            Lane::Frontend => "the published deploy, and the content that is served".to_owned(),
+            Lane::Backend => facts.contract.rung.to_string(),
+        },
     }
 }
 
@@ -200,23 +225,11 @@ fn reason(facts: &Facts, asked: &Asked, lane: Lane, changes: &[Change]) -> (bool
             ),
         );
     };
-    match facts.deployed.get(&lane) {
-        None => {
-            return (
-                true,
-                format!(
-                    "{} is recorded as live, the provider says that nothing is",
-                    recorded.deploy_id
-                ),
-            );
-        }
-        Some(found) if *found != recorded.deploy_id => {
-            return (
-                true,
-                format!("drift: {found} is live, {} is recorded", recorded.deploy_id),
-            );
-        }
-        Some(_) => {}
+    if let Some(drift) = drift(&recorded.deploy_id, facts.deployed.get(&lane)) {
+        return (true, drift);
+    }
+    if let Some(Standing::Ill(why)) = facts.answering.get(&lane) {
+        return (true, format!("not as recorded: {why}"));
     }
     let (Some(old), Some(new)) = (live.manifests.get(&lane), facts.manifests.get(&lane)) else {
         return (
@@ -245,11 +258,27 @@ fn reason(facts: &Facts, asked: &Asked, lane: Lane, changes: &[Change]) -> (bool
             format!("{} {}{more}", first.path, first.status.word()),
         );
     }
+    if let Some(unsent) = facts.unsent.as_ref().filter(|_| lane == Lane::Frontend) {
+        return (true, unsent.clone());
+    }
     let files = new.files.len();
     forced(format!(
         "its {files} files are those of the live release {}",
         recorded.release
     ))
+}
+
+/// How what the provider says is live differs from what is recorded.
+pub fn drift(recorded: &DeployId, found: Option<&DeployId>) -> Option<String> {
+    match found {
+        None => Some(format!(
+            "{recorded} is recorded as live, the provider says that nothing is"
+        )),
+        Some(found) if found != recorded => {
+            Some(format!("drift: {found} is live, {recorded} is recorded"))
+        }
+        Some(_) => None,
+    }
 }
 
 fn reversible(facts: &Facts, backend_runs: bool, migrations: &[Pending]) -> (bool, String) {
@@ -283,7 +312,10 @@ fn steps(facts: &Facts, frontend: bool, backend: bool) -> Vec<Step> {
         (Step::FrontendPermalink, frontend),
         (Step::BackendRehearse, backend && facts.backend_migrates),
         (Step::BackendDeploy, backend),
-        (Step::BackendSchema, backend && facts.backend_migrates),
+        (
+            Step::BackendSchema,
+            backend && facts.backend_migrates && facts.asks_schema,
+        ),
         (Step::BackendIdentity, backend),
         (
             Step::BackendSmoke,

@@ -17,11 +17,14 @@ use crate::world::{
 use anyhow::Result;
 use rayon::prelude::*;
 use std::hash::{BuildHasher as _, RandomState};
+use std::io::Read as _;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 /// Threads for small work; Netlify's own clients send 5 to 10 uploads at once.
 const SMALL_WORK_THREADS: usize = 8;
+/// A long answer is read in pieces of this size.
+const PIECE_BYTES: usize = 64 << 10;
 
 /// Whether somebody asked the run to stop; shared with the thread that hears signals.
 #[derive(Clone, Default)]
@@ -138,26 +141,13 @@ impl<'a> Real<'a> {
     }
 }
 
-impl World for Real<'_> {
-    fn now(&self) -> Now {
-        let wall = SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default();
-        Now {
-            wall_ms: i64::try_from(wall.as_millis()).unwrap_or(i64::MAX),
-            mono_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
-        }
-    }
-
-    fn sleep(&self, duration: Duration) -> Result<(), Cancelled> {
-        self.cancel.sleep(duration)
-    }
-
-    fn cancelled(&self) -> Option<Cancelled> {
-        self.cancel.get()
-    }
-
-    fn send(&self, request: &Request, limits: Limits) -> Result<Response, SendError> {
+impl Real<'_> {
+    /// Sends a request and waits for the head of its answer.
+    fn call(
+        &self,
+        request: &Request,
+        limits: Limits,
+    ) -> Result<http::Response<ureq::Body>, SendError> {
         let idempotent = matches!(request.method().as_str(), "GET" | "HEAD" | "PUT");
         let agent = if idempotent {
             &self.reader
@@ -182,8 +172,38 @@ impl World for Real<'_> {
             .timeout_global(Some(limits.timeout))
             .allow_non_standard_methods(true)
             .build();
-        let answer = agent.run(outgoing).map_err(|error| classify(&error))?;
-        let (parts, mut body) = answer.into_parts();
+        agent.run(outgoing).map_err(|error| classify(&error))
+    }
+}
+
+fn broken_off(error: &dyn std::fmt::Display) -> SendError {
+    SendError {
+        kind: SendErrorKind::Unknown,
+        text: format!("the answer broke off: {error}"),
+    }
+}
+
+impl World for Real<'_> {
+    fn now(&self) -> Now {
+        let wall = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
+        Now {
+            wall_ms: i64::try_from(wall.as_millis()).unwrap_or(i64::MAX),
+            mono_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+
+    fn sleep(&self, duration: Duration) -> Result<(), Cancelled> {
+        self.cancel.sleep(duration)
+    }
+
+    fn cancelled(&self) -> Option<Cancelled> {
+        self.cancel.get()
+    }
+
+    fn send(&self, request: &Request, limits: Limits) -> Result<Response, SendError> {
+        let (parts, mut body) = self.call(request, limits)?.into_parts();
         let body = body
             .with_config()
             .limit(limits.body_bytes)
@@ -193,12 +213,38 @@ impl World for Real<'_> {
                     kind: SendErrorKind::TooLarge,
                     text: format!("the answer is longer than {limit} bytes"),
                 },
-                other => SendError {
-                    kind: SendErrorKind::Unknown,
-                    text: format!("the answer broke off: {other}"),
-                },
+                other => broken_off(&other),
             })?;
         Ok(Response::from_parts(parts, body))
+    }
+
+    fn receive(
+        &self,
+        request: &Request,
+        limits: Limits,
+        on: &mut dyn FnMut(&[u8]),
+    ) -> Result<Response, SendError> {
+        let (parts, mut body) = self.call(request, limits)?.into_parts();
+        let mut reader = body.as_reader();
+        let mut piece = vec![0; PIECE_BYTES];
+        let mut beginning = Vec::new();
+        loop {
+            if let Some(cancelled) = self.cancelled() {
+                return Err(SendError {
+                    kind: SendErrorKind::Cancelled,
+                    text: cancelled.to_string(),
+                });
+            }
+            let read = reader
+                .read(&mut piece)
+                .map_err(|error| broken_off(&error))?;
+            let Some(read) = piece.get(..read).filter(|read| !read.is_empty()) else {
+                return Ok(Response::from_parts(parts, beginning));
+            };
+            on(read);
+            let room = PIECE_BYTES.saturating_sub(beginning.len());
+            beginning.extend_from_slice(read.get(..room).unwrap_or(read));
+        }
     }
 
     fn run(&self, command: &Command, on: &mut dyn FnMut(RunEvent<'_>)) -> Result<RunEnd> {
@@ -257,31 +303,109 @@ pub fn run_lanes(count: usize, task: &(dyn Fn(usize) + Sync)) {
     }
 }
 
+/// What a call without an answer means for the request.
 fn classify(error: &ureq::Error) -> SendError {
     use ureq::{Error, Timeout};
-    let not_sent = match error {
-        Error::HostNotFound
-        | Error::ConnectionFailed
-        | Error::Tls(_)
-        | Error::Rustls(_)
+    let kind = match error {
+        Error::HostNotFound | Error::Timeout(Timeout::Resolve) => SendErrorKind::NoSuchHost,
+        Error::Tls(_) | Error::Rustls(_) | Error::TlsRequired => SendErrorKind::Untrusted,
+        Error::ConnectionFailed
         | Error::BadUri(_)
         | Error::Http(_)
         | Error::InvalidProxyUrl
         | Error::ConnectProxyFailed(_)
-        | Error::TlsRequired
-        | Error::Timeout(Timeout::Resolve | Timeout::Connect) => true,
-        Error::Io(io) => matches!(
-            io.kind(),
-            std::io::ErrorKind::ConnectionRefused | std::io::ErrorKind::AddrNotAvailable
-        ),
-        _ => false,
+        | Error::Timeout(Timeout::Connect) => SendErrorKind::NotSent,
+        Error::Io(io) => classify_io(io),
+        _ => SendErrorKind::Unknown,
     };
     SendError {
-        kind: if not_sent {
-            SendErrorKind::NotSent
-        } else {
-            SendErrorKind::Unknown
-        },
+        kind,
         text: error.to_string(),
+    }
+}
+
+/// Name resolution and the handshake report through [`std::io::Error`] as well, told from others by their words alone.
+fn classify_io(error: &std::io::Error) -> SendErrorKind {
+    use std::io::ErrorKind;
+    /// How the standard library begins what the resolver says.
+    const UNRESOLVED: &str = "failed to lookup address information";
+    /// How rustls begins what ends a handshake. Every change has a connection, and so a handshake, of its own.
+    const HANDSHAKE: [&str; 4] = [
+        "invalid peer certificate",
+        "peer is incompatible",
+        "received corrupt message of type InvalidContentType",
+        "received fatal alert: HandshakeFailure",
+    ];
+    let text = error.to_string();
+    match error.kind() {
+        ErrorKind::ConnectionRefused | ErrorKind::AddrNotAvailable => SendErrorKind::NotSent,
+        ErrorKind::InvalidData if HANDSHAKE.iter().any(|words| text.starts_with(words)) => {
+            SendErrorKind::Untrusted
+        }
+        _ if text.starts_with(UNRESOLVED) => SendErrorKind::NoSuchHost,
+        _ => SendErrorKind::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+
+    fn failure(address: &str) -> SendError {
+        let agent: ureq::Agent = ureq::Agent::config_builder()
+            .timeout_global(Some(Duration::from_secs(20)))
+            .build()
+            .into();
+        classify(&agent.get(address).call().unwrap_err())
+    }
+
+    #[test]
+    fn a_name_that_does_not_resolve_is_told_from_an_outage() {
+        let error = failure("http://nobody.invalid/");
+        assert_eq!(error.kind, SendErrorKind::NoSuchHost, "{error}");
+    }
+
+    #[test]
+    fn a_server_that_cannot_prove_who_it_is_is_told_from_an_outage() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let (mut stream, _) = listener.accept().unwrap();
+                let mut hello = [0; 16];
+                stream.read_exact(&mut hello).unwrap();
+                stream
+                    .write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                    .unwrap();
+            });
+            let error = failure(&format!("https://127.0.0.1:{port}/"));
+            assert_eq!(error.kind, SendErrorKind::Untrusted, "{error}");
+        });
+        let untrusted = std::io::Error::new(
+            std::io::ErrorKind::InvalidData,
+            "invalid peer certificate: Expired",
+        );
+        assert_eq!(classify_io(&untrusted), SendErrorKind::Untrusted);
+    }
+
+    #[test]
+    fn what_may_have_been_processed_stays_in_doubt() {
+        for (kind, text) in [
+            (std::io::ErrorKind::ConnectionReset, "reset by peer"),
+            (
+                std::io::ErrorKind::InvalidData,
+                "cannot decrypt peer's message",
+            ),
+        ] {
+            let error = std::io::Error::new(kind, text);
+            assert_eq!(classify_io(&error), SendErrorKind::Unknown, "{text}");
+        }
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        drop(listener);
+        let error = failure(&format!("http://127.0.0.1:{port}/"));
+        assert_eq!(error.kind, SendErrorKind::NotSent, "{error}");
     }
 }

@@ -41,7 +41,8 @@ pub fn run(session: &Session<'_>, files: &[MigrationFile], action: Action) -> Re
             CredentialName::TandemAdminToken.variable()
         ));
     };
-    let service = Service::of(session.world, session.config, session.target);
+    let contract = session.config.backend.contract();
+    let service = Service::new(session.world, &session.target.service_url, &contract);
     let live = Database {
         session,
         service,

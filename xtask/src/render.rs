@@ -96,6 +96,11 @@ pub struct Deploy {
 }
 
 impl Deploy {
+    /// Whether it waits or is worked on, so that it may become live.
+    pub fn is_under_way(&self) -> bool {
+        !self.status.is_terminal() && self.finished_at.is_none()
+    }
+
     /// When it was created, milliseconds since the Unix epoch.
     pub fn created_ms(&self) -> Option<i64> {
         rfc3339_ms(self.created_at.as_deref()?)
@@ -201,6 +206,11 @@ impl ServiceInfo {
     /// Whether it is switched off.
     pub fn is_suspended(&self) -> bool {
         self.suspended.as_deref() == Some("suspended")
+    }
+
+    /// Whether it is stopped after a while without requests and started by the next one, which then waits (the provider's free plan).
+    pub fn sleeps_when_idle(&self) -> bool {
+        self.service_details.plan.as_deref() == Some("free")
     }
 
     /// Its disk. With one there is a single instance, and a deploy stops it before the new one starts.
@@ -475,6 +485,19 @@ impl<'a> Render<'a> {
             (event.details["deployStatus"] == "canceled")
                 .then(|| "somebody cancelled it".to_owned())
         }))
+    }
+
+    /// The deploys that began of late, newest first, as the service's events name them: these do not wait for the list of deploys.
+    ///
+    /// # Errors
+    /// When the events cannot be read.
+    pub fn begun(&self) -> Result<Vec<DeployId>, ApiError> {
+        let events = self.events("deploy_started")?;
+        let ids = events.iter().filter_map(|event| {
+            let id = event.details["deployId"].as_str()?;
+            Some(DeployId::from(id))
+        });
+        Ok(ids.collect())
     }
 
     fn events(&self, kind: &str) -> Result<Vec<Event>, ApiError> {

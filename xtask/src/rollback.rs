@@ -3,20 +3,23 @@
 mod schema;
 
 use crate::event::{EventKind, LaneDecision, Step, StepEnd};
-use crate::executor::{Verdict, cancelled_exit};
+use crate::executor::{self, Verdict, cancelled_exit};
 use crate::exit::Exit;
+use crate::facts;
 use crate::ids::{DeployId, Lane, RunId};
 use crate::job::{Baseline, Job, LaneError};
 use crate::lane::{frontend, undo};
 use crate::lease::Lease;
-use crate::live::{self, Live};
+use crate::live::{self, Live, LiveRecord};
 use crate::plan::Plan;
 use crate::refs::Swap;
 use crate::run::{self, Ended, Options, Session};
 use crate::world::Cancelled;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+/// What `--to` calls the release that is recorded as live.
+const LIVE: &str = "live";
 /// Releases looked at when an earlier one is sought.
 const LOG_MAX: usize = 200;
 
@@ -57,20 +60,11 @@ fn rollback_inner(session: &Session<'_>, asked: &Asked) -> Result<Ended, Ended> 
     let refused = |text: String| refuse(session, Exit::Refused, text);
     let log = read_log(session).map_err(&refused)?;
     let (current, target) = choose(&log, asked.to.as_deref()).map_err(&refused)?;
-    let lanes = lanes(current, target, asked).map_err(&refused)?;
+    let unlike = facts::unlike_record(session, current)
+        .map_err(|error| run::preflight_failed(session.world, &error))?;
+    let lanes = lanes(current, target, &unlike, asked).map_err(&refused)?;
     if lanes.is_empty() {
-        let reason = format!("nothing to do: {} is what is live", target.record.release);
-        let verdict = Verdict {
-            exit: Exit::Done,
-            reason,
-            release: Some(current.record.release.clone()),
-        };
-        return Ok(Ended {
-            run: None,
-            verdict,
-            plan: None,
-            nothing_to_do: true,
-        });
+        return nothing_to_do(session, current, target, &unlike);
     }
     still_there(session, target, &lanes).map_err(&refused)?;
     let since = log
@@ -100,6 +94,37 @@ fn rollback_inner(session: &Session<'_>, asked: &Asked) -> Result<Ended, Ended> 
             ..ended
         },
     ))
+}
+
+/// Nothing differs of the lanes that were asked for. That both halves are what is recorded must be so as well.
+fn nothing_to_do(
+    session: &Session<'_>,
+    current: &Live,
+    target: &Live,
+    unlike: &BTreeMap<Lane, String>,
+) -> Result<Ended, Ended> {
+    if let Some((lane, why)) = unlike.first_key_value() {
+        let text = format!(
+            "{} is what is recorded as live, and the {lane} is not as recorded: {why} (hint: `rollback --to live` without --only brings it back)",
+            target.record.release
+        );
+        return Err(refuse(session, Exit::Unhealthy, text));
+    }
+    let reason = format!(
+        "nothing to do: {} is what is live, and both halves answer as recorded",
+        target.record.release
+    );
+    let verdict = Verdict {
+        exit: Exit::Done,
+        reason,
+        release: Some(current.record.release.clone()),
+    };
+    Ok(Ended {
+        run: None,
+        verdict,
+        plan: None,
+        nothing_to_do: true,
+    })
 }
 
 fn refuse(session: &Session<'_>, exit: Exit, text: String) -> Ended {
@@ -143,13 +168,15 @@ fn under_lease(
             .lanes
             .get(&Lane::Backend)
             .map(|lane| lane.commit.clone()),
+        contract: target.record.contract().cloned(),
+        ill: BTreeMap::new(),
     };
     let job = Job {
         live: Some(current),
         manifests: &target.manifests,
         ..run::job(session, options, run, &planned, None, baseline, lease)
     };
-    let verdict = bring_back(&job, course, published.as_ref());
+    let verdict = bring_back(session, &job, course, published.as_ref());
     Ok(Ended {
         run: None,
         verdict,
@@ -198,6 +225,7 @@ fn choose<'l>(log: &'l [Live], to: Option<&str>) -> Result<(&'l Live, &'l Live),
     let earlier = log.get(made + 1..).unwrap_or_default();
     let target = match to.map(|to| (to, to.strip_prefix('~'))) {
         None => before(earlier, 1)?,
+        Some((LIVE, None)) => current,
         Some((_, Some(count))) => before(earlier, count_of(count)?)?,
         Some((wanted, None)) => named(log, wanted)?,
     };
@@ -239,20 +267,32 @@ fn named<'l>(log: &'l [Live], wanted: &str) -> Result<&'l Live, String> {
     Ok(target)
 }
 
-/// The lanes whose content differs, checked against what was asked for.
-fn lanes(current: &Live, target: &Live, asked: &Asked) -> Result<Vec<Lane>, String> {
+/// The lanes whose content differs, or that are not what is recorded, checked against what was asked for.
+fn lanes(
+    current: &Live,
+    target: &Live,
+    unlike: &BTreeMap<Lane, String>,
+    asked: &Asked,
+) -> Result<Vec<Lane>, String> {
+    // The same commit may have been sent with other files: git need not know what is published.
+    let sent_differs = matches!((&current.sent, &target.sent), (Some(a), Some(b)) if a != b);
     let differs = |lane: &Lane| match (
         current.record.lanes.get(lane),
         target.record.lanes.get(lane),
     ) {
-        (Some(now), Some(then)) => now.digest != then.digest || now.commit != then.commit,
+        (Some(now), Some(then)) => {
+            now.digest != then.digest
+                || now.commit != then.commit
+                || (*lane == Lane::Frontend && sent_differs)
+        }
         (_, then) => then.is_some(),
     };
     let differing: Vec<Lane> = Lane::ALL.into_iter().filter(differs).collect();
-    let wanted: Vec<Lane> = differing
-        .iter()
-        .copied()
+    let wanted: Vec<Lane> = Lane::ALL
+        .into_iter()
         .filter(|lane| asked.only.is_empty() || asked.only.contains(lane))
+        .filter(|lane| differing.contains(lane) || unlike.contains_key(lane))
+        .filter(|lane| target.record.lanes.contains_key(lane))
         .collect();
     if wanted == [Lane::Backend]
         && differing.contains(&Lane::Frontend)
@@ -327,12 +367,22 @@ fn plan_of(session: &Session<'_>, course: &Course<'_>) -> Plan {
         reversible: true,
         reversible_because: "a later deploy brings the newer release back".to_owned(),
         migrations: Vec::new(),
+        contract: target
+            .record
+            .contract()
+            .cloned()
+            .unwrap_or_else(|| session.config.backend.contract()),
         steps,
     }
 }
 
 /// `published` is what was public before.
-fn bring_back(job: &Job<'_>, course: &Course<'_>, published: Option<&DeployId>) -> Verdict {
+fn bring_back(
+    session: &Session<'_>,
+    job: &Job<'_>,
+    course: &Course<'_>,
+    published: Option<&DeployId>,
+) -> Verdict {
     let Course {
         current,
         target,
@@ -350,12 +400,12 @@ fn bring_back(job: &Job<'_>, course: &Course<'_>, published: Option<&DeployId>) 
             Err(error) => return stopped(job, *lane, &error, published),
         }
     }
+    let backend = changed.iter().find(|(lane, _)| *lane == Lane::Backend);
+    if let Some(Err(verdict)) = backend.map(|(_, id)| executor::rollback_holds(job, id)) {
+        return verdict;
+    }
     match record(job, current, target, &changed) {
-        Ok(()) => Verdict {
-            exit: Exit::Done,
-            reason: format!("release {} is live again", target.record.release),
-            release: Some(target.record.release.clone()),
-        },
+        Ok(recorded) => whole(session, target, &recorded),
         Err(error) => end(
             Exit::Unknown,
             format!(
@@ -363,6 +413,32 @@ fn bring_back(job: &Job<'_>, course: &Course<'_>, published: Option<&DeployId>) 
                 target.record.release
             ),
         ),
+    }
+}
+
+/// Both halves are asked once more, by what they were released with.
+fn whole(session: &Session<'_>, target: &Live, recorded: &LiveRecord) -> Verdict {
+    let unwell: Vec<String> = facts::answers(session, recorded)
+        .iter()
+        .filter_map(|(lane, standing)| {
+            Some(format!(
+                "; but the {lane} is not well: {}",
+                standing.problem()?
+            ))
+        })
+        .collect();
+    Verdict {
+        exit: if unwell.is_empty() {
+            Exit::Done
+        } else {
+            Exit::Unhealthy
+        },
+        reason: format!(
+            "release {} is live again{}",
+            target.record.release,
+            unwell.concat()
+        ),
+        release: Some(target.record.release.clone()),
     }
 }
 
@@ -408,11 +484,12 @@ fn record(
     current: &Live,
     target: &Live,
     changed: &[(Lane, DeployId)],
-) -> Result<(), LaneError> {
+) -> Result<LiveRecord, LaneError> {
     job.step(Step::Finalise, || {
         let mut record = target.record.clone();
         record.lanes.clone_from(&current.record.lanes);
         let mut manifests = current.manifests.clone();
+        let mut sent = current.sent.as_ref();
         for (lane, id) in changed {
             if let Some(then) = target.record.lanes.get(lane) {
                 record.lanes.insert(
@@ -426,6 +503,9 @@ fn record(
             if let Some(manifest) = target.manifests.get(lane) {
                 manifests.insert(*lane, manifest.clone());
             }
+            if *lane == Lane::Frontend {
+                sent = target.sent.as_ref();
+            }
         }
         record.run = job.run.clone();
         record.command = "rollback".to_owned();
@@ -433,7 +513,7 @@ fn record(
         record.by.clone_from(&job.by);
         record.migrations = Vec::new();
         record.override_reason.clone_from(&job.override_reason);
-        let files = live::files(&record, &manifests)?;
+        let files = live::files(&record, &manifests, sent)?;
         let message = format!("rollback to {}", record.release);
         match job.world.refs().swap(
             &live::live_ref(&job.target.name),
@@ -442,7 +522,10 @@ fn record(
             true,
             &message,
         )? {
-            Swap::Moved(_) => Ok(((), format!("{} is recorded as live", record.release))),
+            Swap::Moved(_) => {
+                let detail = format!("{} is recorded as live", record.release);
+                Ok((record, detail))
+            }
             Swap::Lost(_) => Err(LaneError::Failed(
                 "another run moved the record meanwhile".to_owned(),
             )),

@@ -152,11 +152,11 @@ fn deploy_inner(session: &Session<'_>, options: &Options) -> Result<Ended, Ended
     if let Some(unfinished) = unfinished {
         return go_on(session, options, &unfinished, &observed, planned);
     }
+    facts::may_release(session, options, &observed, &planned)
+        .map_err(|error| preflight_failed(world, &error))?;
     if planned.is_empty() {
         return Ok(nothing_to_do(session, planned));
     }
-    facts::may_release(session, options, &observed, &planned)
-        .map_err(|error| preflight_failed(world, &error))?;
     let row = new_row(session, "deploy", &session.source.commit);
     let run = begin_new(session, options, row, &session.source.subject)?;
     session.inputs.begin(&run);
@@ -166,11 +166,11 @@ fn deploy_inner(session: &Session<'_>, options: &Options) -> Result<Ended, Ended
     let observed = match facts::observe_again(session, &observed) {
         Ok(Some(newer)) => {
             planned = plan(&newer.facts, &options.asked);
+            facts::may_release(session, options, &newer, &planned)
+                .map_err(|error| failed(preflight_failed(world, &error)))?;
             if planned.is_empty() {
                 return Ok(failed(nothing_to_do(session, planned)));
             }
-            facts::may_release(session, options, &newer, &planned)
-                .map_err(|error| failed(preflight_failed(world, &error)))?;
             newer
         }
         Ok(None) => observed,
@@ -266,7 +266,7 @@ fn end(run: &RunId, mut ended: Ended) -> Ended {
     ended
 }
 
-fn preflight_failed(world: &dyn World, error: &LaneError) -> Ended {
+pub(crate) fn preflight_failed(world: &dyn World, error: &LaneError) -> Ended {
     world.emit(EventKind::StepFinished {
         step: Step::Preflight,
         end: StepEnd::Failed,
@@ -279,6 +279,7 @@ fn preflight_failed(world: &dyn World, error: &LaneError) -> Ended {
         ),
         LaneError::Database(text) => Ended::early(Exit::Database, text),
         LaneError::Superseded(text) => Ended::early(Exit::Superseded, text),
+        LaneError::Unhealthy(text) => Ended::early(Exit::Unhealthy, text),
         other => Ended::early(Exit::Refused, other.to_string()),
     }
 }
@@ -287,11 +288,11 @@ fn nothing_to_do(session: &Session<'_>, planned: Plan) -> Ended {
     session.world.emit(EventKind::StepFinished {
         step: Step::Preflight,
         end: StepEnd::Ok,
-        detail: "nothing differs from what is live".to_owned(),
+        detail: "nothing differs from what is live, and both halves answer as recorded".to_owned(),
     });
     announce_plan(session.world, &planned);
     let reason = format!(
-        "nothing to do: {} already has this content",
+        "nothing to do: {} already has this content, and it answers",
         session.target.name
     );
     let release = planned.parent.clone();
@@ -498,6 +499,7 @@ pub fn job<'a>(
         lease,
         netlify: session.netlify,
         render: session.render,
+        history: session.history,
         admin_token: session.admin_token,
         by: session.by.clone(),
         branches: forwards::branch_names(

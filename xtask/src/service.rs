@@ -2,47 +2,49 @@
 //!
 //! A provider's "live" says that a process runs. Only the address itself can say which commit answers there, and how it is.
 
-use crate::config::{Config, Target};
+use crate::changes::manifest::hex;
+use crate::contract::{self, Contract, Rung, Told, is_page, is_same};
 use crate::http::{Api, ApiError, excerpt, url};
 use crate::ids::Commit;
 use crate::redact::Secret;
 use crate::world::{Limits, Response, SendError, SendErrorKind, World};
-use http::HeaderMap;
+use http::{HeaderMap, Method};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha1::{Digest as _, Sha1};
+use std::cell::RefCell;
 use std::fmt;
 use std::time::Duration;
 
 /// Redirects that a health probe follows, all on the same site.
 const REDIRECTS_MAX: usize = 3;
-/// The shortest commit prefix that counts as a commit: what git prints.
-const COMMIT_PREFIX_MIN: usize = 7;
+/// A service that sleeps when it is idle may take a minute for its first answer, by the provider's own words.
+const WAKING: Limits = Limits {
+    timeout: Duration::from_secs(75),
+    body_bytes: 1 << 20,
+};
 /// Applying migrations to a large table takes minutes, and must not look like a fault of the network.
 const MIGRATE: Limits = Limits {
     timeout: Duration::from_secs(300),
     body_bytes: 1 << 20,
 };
-/// One look at a public file, its retries included, in milliseconds.
-const FILE_LOOK_MS: u64 = 20_000;
-/// For one public file: the size of a large picture or script bundle.
-const FILE: Limits = Limits {
-    timeout: Duration::from_secs(60),
-    body_bytes: 64 << 20,
-};
+/// One look at a small public file, its retries included.
+const FILE_LOOK: Duration = Duration::from_secs(20);
+/// The slowest line on which a file is still waited for: 2 megabits per second, in bytes per millisecond.
+const FILE_SPEED_MIN: u64 = 256;
 
 /// Who answers at an address, judged against the commit that should.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Identity {
-    /// Healthy, and the commit that was expected.
+    /// Healthy, and the commit that was expected, as far as the contract proves it.
     Ours {
         /// What a person should know all the same: degraded, low disk, a cached answer.
         warning: Option<String>,
     },
     /// Healthy, but another commit.
     Other(Commit),
-    /// Healthy, but it does not say which commit it is.
-    NoVersion,
+    /// Healthy, but it does not say which commit it is, for this reason.
+    NoVersion(String),
     /// It answers, but not as a healthy service does.
     Unhealthy {
         /// HTTP status.
@@ -50,6 +52,8 @@ pub enum Identity {
         /// What it said.
         text: String,
     },
+    /// Something else answers there: no such path, a page for people, another site.
+    Elsewhere(String),
     /// Somebody stands before it and wants to know who asks: nothing is known about the service.
     AuthWall,
     /// No answer.
@@ -64,7 +68,8 @@ impl fmt::Display for Identity {
                 warning: Some(warning),
             } => write!(f, "the expected commit answers, healthy, but {warning}"),
             Self::Other(commit) => write!(f, "{} answers, healthy", commit.short()),
-            Self::NoVersion => f.write_str("the health answer names no version"),
+            Self::NoVersion(why) => write!(f, "it answers, healthy, but {why}"),
+            Self::Elsewhere(what) => f.write_str(what),
             Self::Unhealthy { status, text } if text.is_empty() => {
                 write!(f, "the health check answers {status}")
             }
@@ -101,8 +106,9 @@ pub struct SchemaVersion {
 /// What `state` below the administration path tells: everything about the database but its rows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AdminState {
-    /// The commit that runs.
-    pub commit: Commit,
+    /// The commit that runs; not every service knows it.
+    #[serde(default)]
+    pub commit: Option<Commit>,
     /// The live schema.
     pub schema: AdminSchema,
     /// Applied migrations, oldest first.
@@ -235,9 +241,11 @@ pub struct PublicFile {
     pub status: u16,
     /// SHA-1 of the body in lower-case hexadecimal digits, as manifests have it.
     pub sha1: String,
+    /// Bytes of the body.
+    pub size: u64,
     /// How long a cache on the way has held it, in seconds.
     pub age_s: Option<u64>,
-    /// The body.
+    /// The body's beginning.
     pub body: Vec<u8>,
     /// The headers.
     pub headers: HeaderMap,
@@ -285,40 +293,58 @@ impl fmt::Display for SiteAddress {
     }
 }
 
-/// Fetches a public file past all caches. No redirect is followed.
+/// How long so many bytes may take to come.
+pub fn transfer_time(size_bytes: u64) -> Duration {
+    Duration::from_millis(size_bytes / FILE_SPEED_MIN)
+}
+
+/// Fetches a public file past all caches. No redirect is followed. Its content is not kept, whatever its size; `keep` is called
+/// while it comes.
 ///
 /// # Errors
-/// When no answer came. A status such as 404 is an answer.
+/// When no answer came within the time that `size_bytes`, which are expected, may take. A status such as 404 is an answer.
 pub fn site_file(
     world: &dyn World,
     address: &SiteAddress,
     path: &str,
+    size_bytes: u64,
+    keep: &dyn Fn(),
 ) -> Result<PublicFile, ApiError> {
     let bust = format!("{:016x}", world.random());
     let path = format!("/{}{}", url::path(path), url::query(&[("tandem", &bust)]));
     let mut headers = vec![("accept", "*/*"), ("cache-control", "no-cache")];
     headers.extend(address.host.as_deref().map(|host| ("host", host)));
+    let timeout = FILE_LOOK + transfer_time(size_bytes);
     // The caller looks again anyway: a look that fails must end before the caller's patience does.
-    let until_ms = world.now().mono_ms + FILE_LOOK_MS;
+    let until_ms = world.now().mono_ms + u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+    let limits = Limits {
+        timeout,
+        // The time bounds it.
+        body_bytes: u64::MAX,
+    };
+    let read = RefCell::new((Sha1::new(), 0));
     let response = Api::new(world, "the site", &address.url, None)
         .until(until_ms)
-        .get_raw(&path, &headers, FILE)?;
-    Ok(public_file(response))
-}
-
-fn public_file(response: Response) -> PublicFile {
+        .get_pieces(&path, &headers, limits, || {
+            read.replace((Sha1::new(), 0));
+            |piece: &[u8]| {
+                let (hash, size) = &mut *read.borrow_mut();
+                hash.update(piece);
+                *size += piece.len() as u64;
+                keep();
+            }
+        })?;
     let (head, body) = response.into_parts();
-    let sha1 = Sha1::digest(&body)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    PublicFile {
+    let (hash, size) = read.into_inner();
+    let age_s = age_s(&head.headers);
+    Ok(PublicFile {
         status: head.status.as_u16(),
-        sha1,
-        age_s: age_s(&head.headers),
+        sha1: hex(&hash.finalize()),
+        size,
+        age_s,
         body,
         headers: head.headers,
-    }
+    })
 }
 
 /// Asks a path as a visitor does, past all caches, once and not again. No redirect is followed.
@@ -349,7 +375,15 @@ pub fn ask(world: &dyn World, address: &SiteAddress, path: &str) -> Result<Publi
         kind: SendErrorKind::NotSent,
         text: format!("{uri} is no address: {error}"),
     })?;
-    Ok(public_file(world.send(&request, LOOK)?))
+    let (head, body) = world.send(&request, LOOK)?.into_parts();
+    Ok(PublicFile {
+        status: head.status.as_u16(),
+        sha1: hex(&Sha1::digest(&body)),
+        size: body.len() as u64,
+        age_s: age_s(&head.headers),
+        body,
+        headers: head.headers,
+    })
 }
 
 /// The address on which a service answers.
@@ -358,34 +392,19 @@ pub struct Service<'a> {
     api: Api<'a>,
     version_path: String,
     admin_path: String,
+    contract: Contract,
 }
 
 impl<'a> Service<'a> {
-    /// `url` is the root: `https://name.onrender.com`. The paths are those that deploy.toml has by default.
-    pub fn new(world: &'a dyn World, url: &str) -> Self {
-        Self {
-            api: Api::new(world, "the service", url, None),
-            version_path: "/api/version".to_owned(),
-            admin_path: "/api/admin".to_owned(),
-        }
-    }
-
-    /// The same service, which tells its version at `version` and has its administration endpoints below `admin`: `backend.version`
-    /// and `backend.admin` of deploy.toml.
-    #[must_use]
-    pub fn with_paths(self, version: &str, admin: &str) -> Self {
+    /// `url` is the root: `https://name.onrender.com`. The paths are those of the contract.
+    pub fn new(world: &'a dyn World, url: &str, contract: &Contract) -> Self {
         let rooted = |path: &str| format!("/{}", path.trim_matches('/'));
         Self {
-            version_path: rooted(version),
-            admin_path: rooted(admin),
-            ..self
+            api: Api::new(world, "the service", url, None),
+            version_path: rooted(&contract.version),
+            admin_path: rooted(&contract.admin),
+            contract: contract.clone(),
         }
-    }
-
-    /// The service of an environment, where deploy.toml says that it answers.
-    pub fn of(world: &'a dyn World, config: &Config, target: &Target) -> Self {
-        Self::new(world, &target.service_url)
-            .with_paths(&config.backend.version, &config.backend.admin)
     }
 
     /// The same address, no call lasting beyond `deadline_ms` of the monotonic clock.
@@ -397,23 +416,74 @@ impl<'a> Service<'a> {
         }
     }
 
-    /// Looks once who answers at `health_path`, and how it is. A look is never repeated here: the caller counts looks.
-    pub fn identity(&self, health_path: &str, expected: &Commit) -> Identity {
-        match self.look(&format!(
-            "{}/{}",
-            self.api.base(),
-            health_path.trim_start_matches('/')
-        )) {
-            Ok((address, response)) => judge(&address, &response, expected),
-            Err(identity) => identity,
+    /// Looks once who answers, and how it is. A look is never repeated here: the caller counts looks.
+    pub fn identity(&self, expected: &Commit) -> Identity {
+        let health = match self.ask(&self.contract.health, Limits::PROBE) {
+            Ok(health) => health,
+            Err(identity) => return identity,
+        };
+        let warning = match self.judge(&health) {
+            Ok(warning) => warning,
+            Err(identity) => return identity,
+        };
+        let said = match &self.contract.rung {
+            Rung::Commit(told) if told.path == self.contract.health => told.read(&health.1),
+            Rung::Commit(told) => match self.ask(&told.path, Limits::PROBE) {
+                Ok((_, response)) => told.read(&response),
+                Err(silent) => return silent,
+            },
+            // Nothing in the answer proves anything, but a whole commit id that is not ours disproves.
+            Rung::Provider | Rung::Answers => match self.contradiction(&health.1, expected) {
+                Some(other) => return Identity::Other(other),
+                None => return Identity::Ours { warning },
+            },
+        };
+        match said {
+            Ok(commit) if is_same(&commit, expected) => Identity::Ours { warning },
+            Ok(commit) => Identity::Other(commit),
+            Err(why) => Identity::NoVersion(why),
         }
     }
 
+    fn contradiction(&self, health: &Response, expected: &Commit) -> Option<Commit> {
+        let places = self.contract.usual_places();
+        let mut said = places
+            .iter()
+            .filter(|told| told.path == self.contract.health)
+            .filter_map(|told| told.read(health).ok());
+        said.find(|commit| contract::is_whole(commit) && !is_same(commit, expected))
+    }
+
+    /// Where the service tells the commit that it should be, of the places where services usually do; none when in none of them.
+    pub fn tells(&self, expected: &Commit) -> Option<Told> {
+        let mut asked: Vec<(String, Option<Response>)> = Vec::new();
+        self.contract.usual_places().into_iter().find(|told| {
+            if !asked.iter().any(|(path, _)| *path == told.path) {
+                let answer = self.ask(&told.path, Limits::PROBE).ok();
+                asked.push((told.path.clone(), answer.map(|(_, response)| response)));
+            }
+            let answer = asked.iter().find(|(path, _)| *path == told.path);
+            answer
+                .and_then(|(_, response)| told.read(response.as_ref()?).ok())
+                .is_some_and(|commit| is_same(&commit, expected))
+        })
+    }
+
+    /// Asks a service that may be asleep, and waits as long as waking takes. What it answers is for [`Service::identity`] to judge.
+    pub fn wake(&self) {
+        let _only_to_wake_it = self.ask(&self.contract.health, WAKING);
+    }
+
+    fn ask(&self, path: &str, limits: Limits) -> Result<(String, Response), Identity> {
+        let address = format!("{}/{}", self.api.base(), path.trim_start_matches('/'));
+        self.look(&address, limits)
+    }
+
     /// Reads an address, following redirects on the same site. Gives the address that answered in the end.
-    fn look(&self, address: &str) -> Result<(String, Response), Identity> {
+    fn look(&self, address: &str, limits: Limits) -> Result<(String, Response), Identity> {
         let mut address = address.to_owned();
         for _ in 0..=REDIRECTS_MAX {
-            let response = probe(self.api.world(), &address)
+            let response = probe(self.api.world(), &address, limits)
                 .map_err(|error| Identity::Away(excerpt(&error.text)))?;
             let status = response.status().as_u16();
             if !(300..400).contains(&status) || status == 304 {
@@ -431,8 +501,11 @@ impl<'a> Service<'a> {
                 });
             };
             if !url::same_site(&address, &target) {
-                let text = format!("redirected to another site, {}", url::authority(&target));
-                return Err(Identity::Unhealthy { status, text });
+                return Err(Identity::Elsewhere(format!(
+                    "{} redirects to another site, {}",
+                    without_query(&address),
+                    url::authority(&target)
+                )));
             }
             address = target;
         }
@@ -440,6 +513,40 @@ impl<'a> Service<'a> {
             status: 302,
             text: format!("redirected more than {REDIRECTS_MAX} times"),
         })
+    }
+
+    /// Judges a health answer by its status and its body: a warning when it is well.
+    fn judge(&self, (address, response): &(String, Response)) -> Result<Option<String>, Identity> {
+        let status = response.status().as_u16();
+        let text = String::from_utf8_lossy(response.body());
+        let asked = excerpt(without_query(address));
+        match status {
+            401 | 403 | 407 => return Err(Identity::AuthWall),
+            200..300 => {}
+            404 | 405 | 410 => {
+                return Err(Identity::Elsewhere(format!("{asked} answers {status}")));
+            }
+            _ => {
+                let text = excerpt(&text);
+                return Err(Identity::Unhealthy { status, text });
+            }
+        }
+        // A service whose health is its front page answers with one.
+        if is_page(response) && self.contract.health != "/" {
+            return Err(Identity::Elsewhere(format!(
+                "a page for people answers at {asked}"
+            )));
+        }
+        let body = serde_json::from_slice::<Value>(response.body()).unwrap_or_default();
+        if let Some(text) = complaint(&body) {
+            return Err(Identity::Unhealthy { status, text });
+        }
+        let aged = age_s(response.headers()).filter(|age_s| *age_s > 0);
+        let remarks: Vec<String> = remark(&body)
+            .into_iter()
+            .chain(aged.map(|age_s| format!("a cache answered, {age_s} s old")))
+            .collect();
+        Ok((!remarks.is_empty()).then(|| remarks.join("; ")))
     }
 
     /// Which commit runs, and on which schema.
@@ -455,9 +562,14 @@ impl<'a> Service<'a> {
     /// # Errors
     /// [`ApiError::NotFound`] also when the service has no admin token, or is asked through the site's proxy.
     pub fn admin_state(&self, token: &Secret) -> Result<AdminState, ApiError> {
-        self.api
-            .authorised(token)
-            .get_json(&format!("{}/state", self.admin_path))
+        let path = format!("{}/state", self.admin_path);
+        let api = self.api.authorised(token);
+        let response = api.get_raw(&path, &[], Limits::API)?;
+        // A service that answers every unknown path with its front page has no such endpoint either.
+        if is_page(&response) {
+            return Err(api.absent(Method::GET, &path, "a page for people answers there"));
+        }
+        api.decode(Method::GET, &path, &response)
     }
 
     /// Has the running service apply the migrations that it carries. A refusal or failure that the service reports in the usual form
@@ -472,7 +584,7 @@ impl<'a> Service<'a> {
     }
 }
 
-fn probe(world: &dyn World, address: &str) -> Result<Response, SendError> {
+fn probe(world: &dyn World, address: &str, limits: Limits) -> Result<Response, SendError> {
     let request = http::Request::builder()
         .uri(address)
         .header("accept", "application/json")
@@ -483,64 +595,15 @@ fn probe(world: &dyn World, address: &str) -> Result<Response, SendError> {
             kind: SendErrorKind::NotSent,
             text: format!("{address} is no address: {error}"),
         })?;
-    world.send(&request, Limits::PROBE)
+    world.send(&request, limits)
 }
 
 fn age_s(headers: &HeaderMap) -> Option<u64> {
     headers.get("age")?.to_str().ok()?.trim().parse().ok()
 }
 
-/// Judges a health answer by its status and its body.
-fn judge(address: &str, response: &Response, expected: &Commit) -> Identity {
-    let status = response.status().as_u16();
-    let text = String::from_utf8_lossy(response.body());
-    match status {
-        401 | 403 | 407 => return Identity::AuthWall,
-        200..300 => {}
-        _ => {
-            return Identity::Unhealthy {
-                status,
-                text: excerpt(&text),
-            };
-        }
-    }
-    let Ok(body) = serde_json::from_slice::<Value>(response.body()) else {
-        if is_page(response) {
-            let text = format!(
-                "a page for people answers at {}",
-                excerpt(without_query(address))
-            );
-            return Identity::Unhealthy { status, text };
-        }
-        return Identity::NoVersion;
-    };
-    if let Some(text) = complaint(&body) {
-        return Identity::Unhealthy { status, text };
-    }
-    let aged = age_s(response.headers()).filter(|age_s| *age_s > 0);
-    let remarks: Vec<String> = remark(&body)
-        .into_iter()
-        .chain(aged.map(|age_s| format!("a cache answered, {age_s} s old")))
-        .collect();
-    let warning = (!remarks.is_empty()).then(|| remarks.join("; "));
-    match version_of(&body) {
-        None => Identity::NoVersion,
-        Some(version) if is_commit(&version, expected) => Identity::Ours { warning },
-        Some(version) => Identity::Other(Commit(excerpt(&version))),
-    }
-}
-
 fn without_query(address: &str) -> &str {
     address.split('?').next().unwrap_or(address)
-}
-
-fn is_page(response: &Response) -> bool {
-    let declared = response
-        .headers()
-        .get("content-type")
-        .and_then(|value| value.to_str().ok());
-    let looks = response.body().trim_ascii_start().first() == Some(&b'<');
-    looks || declared.is_some_and(|declared| declared.starts_with("text/html"))
 }
 
 /// What in the body says that the service is not well, whatever the status says.
@@ -587,20 +650,6 @@ fn remark(body: &Value) -> Option<String> {
         disk => format!(", disk space {}", excerpt(&disk.to_string())),
     };
     Some(format!("the service calls itself {}{disk}", excerpt(word)))
-}
-
-fn version_of(body: &Value) -> Option<String> {
-    const PLACEHOLDERS: [&str; 4] = ["", "unknown", "dev", "null"];
-    let said = ["version", "commit"]
-        .iter()
-        .find_map(|name| body[*name].as_str())?;
-    let said = said.trim().to_ascii_lowercase();
-    (!PLACEHOLDERS.contains(&said.as_str())).then_some(said)
-}
-
-fn is_commit(version: &str, expected: &Commit) -> bool {
-    version.len() >= COMMIT_PREFIX_MIN
-        && expected.as_str().to_ascii_lowercase().starts_with(version)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::credentials::ENV_FILE;
 use crate::git::{Git, Source};
 use crate::ids::{Commit, Lane};
+use crate::live::Sent;
 use crate::site_rules;
 use anyhow::{Context as _, Result, bail};
 use migrate::MigrationFile;
@@ -31,6 +32,8 @@ pub struct SourceTree {
     pub unselected: Vec<String>,
     /// The remote branches that hold the commit; `None` where nobody asked, because the environment does not build from a remote.
     pub remote_branches: Option<Vec<String>>,
+    /// What lies in the publish folder, where nothing is built into it and it was looked at.
+    pub folder: Option<Sent>,
 }
 
 /// Reads the commit's tree once and gives every lane its files.
@@ -44,6 +47,20 @@ pub fn read(
     source: Source,
 ) -> Result<SourceTree> {
     let tree = git.tree(&source.commit)?;
+    of(git, config, filters, source, &tree)
+}
+
+/// The same of a tree that was read already.
+///
+/// # Errors
+/// When git fails.
+pub fn of(
+    git: &Git,
+    config: &Config,
+    filters: &LaneFilters,
+    source: Source,
+    tree: &Files,
+) -> Result<SourceTree> {
     if let Some(tracked) = tree.iter().find(|entry| {
         let name = entry.path.rsplit(|byte| *byte == b'/').next();
         name == Some(ENV_FILE.as_bytes())
@@ -53,7 +70,7 @@ pub fn read(
             String::from_utf8_lossy(tracked.path)
         );
     }
-    let assigned = filters.assign(&tree);
+    let assigned = filters.assign(tree);
     let mut manifests: BTreeMap<Lane, Manifest> = Lane::ALL
         .into_iter()
         .zip(assigned.parts)
@@ -67,7 +84,7 @@ pub fn read(
         manifest.set(site_rules::TOML, &toml);
     }
     let unselected = assigned.unclaimed;
-    let migrations = migrations(git, config, &tree)?;
+    let migrations = migrations(git, config, tree)?;
     let Source {
         commit,
         subject,
@@ -83,6 +100,7 @@ pub fn read(
         migrations,
         unselected,
         remote_branches: None,
+        folder: None,
     })
 }
 

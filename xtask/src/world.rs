@@ -65,8 +65,12 @@ pub struct SendError {
 /// Whether a request without an answer may have been processed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SendErrorKind {
-    /// Nothing was sent: name resolution, connect or TLS failed. Safe to send again.
+    /// Nothing was sent: no connection came about. Safe to send again.
     NotSent,
+    /// Nothing was sent: the host's name does not resolve.
+    NoSuchHost,
+    /// Nothing was sent: the other side could not prove who it is, or speaks no TLS. It will not prove it the next time either.
+    Untrusted,
     /// It may have been processed: time-out, reset or a broken answer after sending.
     Unknown,
     /// The answer was larger than [`Limits::body_bytes`].
@@ -161,6 +165,22 @@ pub trait World: Sync {
     /// # Errors
     /// When no whole answer came; the kind says whether the other side may have acted.
     fn send(&self, request: &Request, limits: Limits) -> Result<Response, SendError>;
+
+    /// As [`World::send`], for a body of any length: it is handed over piece by piece and not kept. What the answer holds of it is
+    /// its beginning.
+    ///
+    /// # Errors
+    /// As for [`World::send`]; pieces may have come before.
+    fn receive(
+        &self,
+        request: &Request,
+        limits: Limits,
+        on: &mut dyn FnMut(&[u8]),
+    ) -> Result<Response, SendError> {
+        let response = self.send(request, limits)?;
+        on(response.body());
+        Ok(response)
+    }
 
     /// Runs a configured command to its end.
     ///

@@ -113,7 +113,7 @@ impl Files {
     }
 
     /// Every file.
-    pub fn iter(&self) -> impl Iterator<Item = File<'_>> {
+    pub fn iter(&self) -> impl Iterator<Item = File<'_>> + Clone {
         self.places.iter().map(|place| self.file(place))
     }
 

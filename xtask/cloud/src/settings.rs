@@ -51,7 +51,8 @@ pub struct ServiceSettings {
     pub pre_deploy_command: String,
     /// Run by `sh -c` in the folder that holds the artifacts.
     pub start_command: String,
-    /// Globs, relative to the tree, of what the build leaves behind for the start. Empty: every tracked file.
+    /// What the build leaves behind for the start: files, whole folders, or patterns in the language of the release tool's filters,
+    /// relative to the tree. Empty: every tracked file.
     pub artifacts: Vec<String>,
     /// Folders of the working copy that the first build begins with, so that dependencies compile once. Copied, never shared.
     pub cache: Vec<String>,
@@ -59,6 +60,8 @@ pub struct ServiceSettings {
     pub build_filter: Vec<String>,
     /// Answers 2xx or 3xx when the service is well. Empty: an open port is enough.
     pub health_check_path: String,
+    /// The provider's plan.
+    pub plan: String,
     /// A persistent disk. With one, the old process stops before the new one starts.
     pub disk: Option<Disk>,
     /// Environment of the running service. Values that lie below the disk's mount path are rewritten to the local folder.
@@ -84,6 +87,7 @@ impl Default for ServiceSettings {
             cache: Vec::new(),
             build_filter: Vec::new(),
             health_check_path: String::new(),
+            plan: "starter".to_owned(),
             disk: None,
             env: BTreeMap::new(),
             admin_token_env: String::new(),

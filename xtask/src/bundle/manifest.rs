@@ -298,6 +298,7 @@ mod tests {
             migrations: Vec::new(),
             unselected: Vec::new(),
             remote_branches: None,
+            folder: None,
         }
     }
 

@@ -1,15 +1,17 @@
 //! What differs from what is live: the lanes' filters as deploy.toml has them. The dialect, the filters' semantics and the
 //! manifests are the package `changes`.
 
+mod idle;
 pub mod import;
 pub mod ndjson;
 
 pub use ::changes::{filter, glob, lines, manifest, tree};
+pub use idle::Idle;
 
 use crate::config::{self, Config};
 use crate::ids::Lane;
 use ::changes::assign::{Assignment, Part, assign};
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, bail};
 use filter::{Filter, NearReason, Quantifier, Rule, Status};
 use glob::Pattern;
 use manifest::Change;
@@ -21,6 +23,8 @@ use tree::Files;
 pub struct LaneFilters {
     lanes: BTreeMap<Lane, LaneFilter>,
     ignored: Filter,
+    /// What of the publish folder stays home; paths begin there.
+    excluded: Filter,
 }
 
 /// What selects a lane's files.
@@ -46,7 +50,7 @@ pub struct Explanation {
 }
 
 impl LaneFilters {
-    /// Compiles the lanes' `paths`, `toolchain` and `ignore`.
+    /// Compiles the lanes' `paths` and `toolchain`, `ignore`, and what is not published.
     ///
     /// # Errors
     /// When a pattern cannot be compiled; the message names it.
@@ -67,7 +71,20 @@ impl LaneFilters {
         Ok(Self {
             lanes,
             ignored: plain("ignore", &config.ignore)?,
+            excluded: plain("frontend.exclude", &config.frontend.exclude)?,
         })
+    }
+
+    /// Whether a file of the publish folder is not published.
+    ///
+    /// # Errors
+    /// When a pattern took too long to tell.
+    pub fn excludes(&self, path: &str) -> Result<bool> {
+        let decision = self.excluded.matches(path, None);
+        match decision.undecided {
+            Some(undecided) => bail!("frontend.exclude: {undecided}"),
+            None => Ok(decision.matched),
+        }
     }
 
     /// Gives every file of a tree to the lanes, in the order of [`Lane::ALL`].

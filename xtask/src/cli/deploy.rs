@@ -3,7 +3,8 @@
 use super::Where;
 use super::app::{App, Connected, Failure, ORIGIN, Project};
 use crate::bundle::{Bundle, BundleError};
-use crate::config::LOCAL;
+use crate::checkout::Checkout;
+use crate::config::{ConfigError, LOCAL};
 use crate::credentials::CredentialName;
 use crate::exit::Exit;
 use crate::git::GitHistory;
@@ -124,7 +125,13 @@ pub fn run(app: &App<'_>, args: &DeployArgs) -> Result<u8, Failure> {
     }
     let project = app.project()?;
     let cancel = CancelFlag::default();
-    let source = read_source(app, &project, &app.environment(args.place)?)?;
+    let look = match (args.abort, &args.bundle) {
+        // What is undone was released from another folder, perhaps.
+        (true, _) => Look::CommitAlone,
+        (_, Some(_)) => Look::WithoutSite,
+        (_, None) => Look::at(&args.only),
+    };
+    let source = read_source(app, &project, &app.environment(args.place)?, look)?;
     // Before anything is contacted.
     let bundle = args
         .bundle
@@ -141,7 +148,7 @@ pub fn run(app: &App<'_>, args: &DeployArgs) -> Result<u8, Failure> {
         cancel.clone(),
         |session, dispatcher| {
             if args.dry_run {
-                return super::plan::show(app, session, &args.options().asked, args.json, false);
+                return super::plan::show(app, session, &args.options(), args.json);
             }
             confirm(app, args, session)?;
             // Not before: Ctrl-C at the question must simply end the program.
@@ -177,14 +184,63 @@ fn open_bundle(
     })
 }
 
+/// How much of the folder is looked at beside its commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// The site as it lies here is part of what is asked for.
+    Whole,
+    /// It is not: another lane is meant, or a bundle has it.
+    WithoutSite,
+    /// Nothing is released of it.
+    CommitAlone,
+}
+
+impl Look {
+    /// What these lanes need; none are all.
+    pub fn at(lanes: &[Lane]) -> Self {
+        if lanes.is_empty() || lanes.contains(&Lane::Frontend) {
+            Self::Whole
+        } else {
+            Self::WithoutSite
+        }
+    }
+}
+
 /// Reads what would be released and says when it is more than HEAD.
 pub fn read_source(
     app: &App<'_>,
     project: &Project,
     name: &EnvironmentName,
+    look: Look,
 ) -> Result<SourceTree, Failure> {
     let found = project.git.source()?;
-    let mut source = source::read(&project.git, &project.config, &project.filters, found)?;
+    let tree = project.git.tree(&found.commit)?;
+    let (git, config, filters) = (&project.git, &project.config, &project.filters);
+    if look != Look::CommitAlone {
+        let idle = filters.idle(config, &tree);
+        if !idle.lanes.is_empty() {
+            return Err(Failure::usage(ConfigError::new(idle.lanes).to_string()));
+        }
+        for problem in idle.patterns {
+            app.console.err(&format!("warning: {problem}"));
+        }
+    }
+    let mut source = source::of(git, config, filters, found, &tree)?;
+    if let Some(lane) = source
+        .manifests
+        .get(&Lane::Frontend)
+        .filter(|_| look == Look::Whole)
+    {
+        let checkout = Checkout {
+            root: &project.root,
+            git,
+            config,
+            filters,
+            tree: &tree,
+            lane: &lane.files,
+        };
+        source.folder = checkout.verify()?;
+    }
     // Without any remote the provider builds from somewhere else. Production is refused then, for want of the refs.
     if name.as_str() != LOCAL && source.versioned && project.git.has_remote()? {
         source.remote_branches = Some(project.git.remote_branches(&source.commit)?);
@@ -241,6 +297,8 @@ pub fn with_session(
     let folder = PublishFolder {
         root: &project.root,
         config: &project.config,
+        filters: &project.filters,
+        planned: source.folder.as_ref(),
     };
     let inputs = WorkingTree {
         site: bundle.map_or(&folder as &dyn BuiltSite, |bundle| bundle),
@@ -295,11 +353,17 @@ fn confirm(app: &App<'_>, args: &DeployArgs, session: &Session<'_>) -> Result<()
     let observed =
         crate::facts::observe(session).map_err(|error| Failure::refused(error.to_string()))?;
     let planned = plan(&observed.facts, &args.options().asked);
-    if planned.is_empty() {
+    let judged = crate::facts::judge(session, &args.options(), &observed, &planned);
+    // What is refused anyway is no question.
+    if planned.is_empty() || !judged.refusals.is_empty() {
         return Ok(());
     }
-    app.console
-        .err(&sink::text::plan(&planned, &observed.facts, 5));
+    app.console.err(&sink::text::plan(
+        &planned,
+        &observed.facts,
+        &judged.remarks(),
+        5,
+    ));
     app.console
         .err(&format!("Release this to {}? [y/N]", session.target.name));
     let mut answer = String::new();

@@ -2,7 +2,7 @@
 
 use super::Where;
 use super::app::{App, Failure, Project};
-use super::deploy::read_source;
+use super::deploy::{Look, read_source};
 use crate::config::{Config, LOCAL, Target};
 use crate::credentials::{CredentialName, Credentials};
 use crate::dispatch::Dispatcher;
@@ -91,7 +91,7 @@ fn examine(app: &App<'_>, name: &EnvironmentName) -> Result<Vec<Finding>, Failur
     let Some((target, credentials)) = resolved else {
         return Ok(findings);
     };
-    match read_source(app, &project, name) {
+    match read_source(app, &project, name, Look::Whole) {
         Ok(source) => {
             findings.extend(origin::source(&target, &source));
             findings.extend(origin::refs(&world, &refs, &target, &source));
@@ -271,7 +271,8 @@ fn ask(
     }
     // Before the first release nobody is there to be asked.
     if let (Some(token), true) = (credentials.get(CredentialName::TandemAdminToken), is_live) {
-        let service = Service::of(world, config, target).until(until_ms);
+        let contract = config.backend.contract();
+        let service = Service::new(world, &target.service_url, &contract).until(until_ms);
         findings.extend(providers::admin(&service.admin_state(token)));
     }
     findings

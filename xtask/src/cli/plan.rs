@@ -2,15 +2,16 @@
 
 use super::Where;
 use super::app::{App, Failure};
-use super::deploy::{read_source, with_session};
+use super::deploy::{Look, read_source, with_session};
 use crate::changes::manifest::{Change, Status};
 use crate::changes::{Explanation, import};
 use crate::exit::Exit;
 use crate::facts::{self, Observed};
 use crate::ids::Lane;
-use crate::plan::{Asked, Plan, plan};
+use crate::lease::{self, LeaseError};
+use crate::plan::{Asked, Plan, Remarks, plan};
 use crate::real::CancelFlag;
-use crate::run::Session;
+use crate::run::{Options, Session};
 use crate::sink;
 use crate::sink::text::Why;
 use clap::Args;
@@ -33,7 +34,7 @@ pub struct PlanArgs {
     /// One JSON document on standard output
     #[arg(long)]
     pub json: bool,
-    /// Exit with 20 when a deploy would change something
+    /// Exit with 20 when a deploy would change something, with 3 when it would be refused
     #[arg(long)]
     pub exit_code: bool,
     /// Fail when a tracked file belongs to no lane and is not ignored
@@ -69,8 +70,14 @@ pub fn run(app: &App<'_>, args: &PlanArgs) -> Result<u8, Failure> {
         only: args.only.clone(),
         force: args.force,
     };
-    observed(app, args.place, |app, session, observed| {
+    let look = Look::at(&args.only);
+    observed(app, args.place, look, |app, session, observed| {
         let planned = plan(&observed.facts, &asked);
+        let options = Options {
+            asked: asked.clone(),
+            ..Options::default()
+        };
+        let remarks = judge(session, &options, observed, &planned);
         let unselected = observed.facts.unselected.len();
         if args.strict && unselected > 0 {
             return Err(Failure::usage(format!(
@@ -82,15 +89,36 @@ pub fn run(app: &App<'_>, args: &PlanArgs) -> Result<u8, Failure> {
             let matrix = sink::json::github_matrix(&planned, session.config);
             app.console.out(&matrix);
         } else {
-            print(app, &planned, observed, args.json);
-            say_rules(app, session, observed, &planned)?;
+            print(app, &planned, observed, &remarks, args.json);
         }
-        Ok(if args.exit_code && !planned.is_empty() {
-            Exit::Pending.code()
-        } else {
-            Exit::Done.code()
-        })
+        Ok(exit(args.exit_code, &planned, &remarks).code())
     })
+}
+
+/// What `--exit-code` answers.
+fn exit(asked: bool, planned: &Plan, remarks: &Remarks) -> Exit {
+    match asked {
+        true if !remarks.refusals.is_empty() => Exit::Refused,
+        true if !planned.is_empty() => Exit::Pending,
+        _ => Exit::Done,
+    }
+}
+
+/// Everything that a deploy would say before it begins, a lock that is held included.
+fn judge(session: &Session<'_>, options: &Options, observed: &Observed, planned: &Plan) -> Remarks {
+    let mut remarks = facts::judge(session, options, observed, planned).remarks();
+    if planned.is_empty() {
+        return remarks;
+    }
+    match lease::holder(session.world, &session.target.name) {
+        Ok(Some((_, holder))) if !(session.is_dead)(&holder.process) => {
+            let held = LeaseError::Held(Box::new(holder));
+            remarks.refusals.push(held.to_string());
+        }
+        Ok(_) => {}
+        Err(error) => remarks.refusals.push(format!("{error:#}")),
+    }
+    remarks
 }
 
 /// Prints a workflow's filters as deploy.toml has them. It needs no project: it is what somebody does who has none yet.
@@ -130,60 +158,33 @@ fn import_workflow(app: &App<'_>, workflow: &Path) -> Result<u8, Failure> {
 pub fn show(
     app: &App<'_>,
     session: &Session<'_>,
-    asked: &Asked,
+    options: &Options,
     json: bool,
-    exit_code: bool,
 ) -> Result<u8, Failure> {
     let observed = facts::observe(session).map_err(|error| Failure::refused(error.to_string()))?;
-    let planned = plan(&observed.facts, asked);
-    print(app, &planned, &observed, json);
-    say_rules(app, session, &observed, &planned)?;
-    Ok(if exit_code && !planned.is_empty() {
-        Exit::Pending.code()
-    } else {
-        Exit::Done.code()
-    })
+    let planned = plan(&observed.facts, &options.asked);
+    let remarks = judge(session, options, &observed, &planned);
+    print(app, &planned, &observed, &remarks, json);
+    Ok(Exit::Done.code())
 }
 
-fn print(app: &App<'_>, planned: &Plan, observed: &Observed, json: bool) {
+fn print(app: &App<'_>, planned: &Plan, observed: &Observed, remarks: &Remarks, json: bool) {
     app.console.out(&if json {
-        sink::json::plan(planned, &observed.facts)
+        sink::json::plan(planned, &observed.facts, remarks)
     } else {
-        sink::text::plan(planned, &observed.facts, FILES_SHOWN)
+        sink::text::plan(planned, &observed.facts, remarks, FILES_SHOWN)
     });
-}
-
-/// What of the site's rules is not in effect, when the site would be released.
-fn say_rules(
-    app: &App<'_>,
-    session: &Session<'_>,
-    observed: &Observed,
-    planned: &Plan,
-) -> Result<(), Failure> {
-    if !planned.runs(Lane::Frontend) {
-        return Ok(());
-    }
-    let found = facts::rules_in_force(session, observed, false)
-        .map_err(|error| Failure::refused(error.to_string()))?;
-    for objection in found {
-        let label = if objection.stops {
-            "a deploy would be refused"
-        } else {
-            "warning"
-        };
-        app.console.err(&format!("{label}: {}", objection.text));
-    }
-    Ok(())
 }
 
 fn observed(
     app: &App<'_>,
     place: Where,
+    look: Look,
     body: impl FnOnce(&App<'_>, &Session<'_>, &Observed) -> Result<u8, Failure>,
 ) -> Result<u8, Failure> {
     let project = app.project()?;
+    let source = read_source(app, &project, &app.environment(place)?, look)?;
     let connected = app.reach(&project, place)?;
-    let source = read_source(app, &project, &connected.target.name)?;
     with_session(
         app,
         &project,
@@ -204,7 +205,8 @@ fn observed(
 /// # Errors
 /// When what is live cannot be read.
 pub fn why(app: &App<'_>, args: &WhyArgs) -> Result<u8, Failure> {
-    observed(app, args.place, |app, session, observed| {
+    let look = Look::at(&[args.lane]);
+    observed(app, args.place, look, |app, session, observed| {
         app.console.out(&explain(session, observed, args.lane));
         Ok(Exit::Done.code())
     })

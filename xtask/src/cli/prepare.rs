@@ -1,7 +1,7 @@
 //! `cargo xtask deploy --prepare`: checks and build where no credential is, for a release where no command runs.
 
 use super::app::{App, Failure, Project};
-use super::deploy::{DeployArgs, read_source};
+use super::deploy::{DeployArgs, Look, read_source};
 use crate::bundle::{self, Manifest};
 use crate::config::{Config, LOCAL};
 use crate::credentials::{CredentialName, ENV_FILE};
@@ -39,8 +39,6 @@ pub fn run(app: &App<'_>, args: &DeployArgs, shown: &Path) -> Result<u8, Failure
     let out = app.environ.cwd.join(shown);
     may_write(&project, &out)?;
     warn_of_credentials(app, &project);
-    let source = read_source(app, &project, &LOCAL.into())?;
-    let config = part(&project.config, args)?;
     let lanes = if !args.check.is_empty() {
         Vec::new()
     } else if args.only.is_empty() {
@@ -48,6 +46,13 @@ pub fn run(app: &App<'_>, args: &DeployArgs, shown: &Path) -> Result<u8, Failure
     } else {
         args.only.clone()
     };
+    let look = if lanes.contains(&Lane::Frontend) {
+        Look::Whole
+    } else {
+        Look::WithoutSite
+    };
+    let source = read_source(app, &project, &LOCAL.into(), look)?;
+    let config = part(&project.config, args)?;
     // Nothing is released, so nothing is to be remembered: of a bundle that was never released there is no run.
     let journal = Journal::in_memory()?;
     let refs = app.refs(&project, &LOCAL.into());
@@ -59,6 +64,8 @@ pub fn run(app: &App<'_>, args: &DeployArgs, shown: &Path) -> Result<u8, Failure
     let site = PublishFolder {
         root: &project.root,
         config: &project.config,
+        filters: &project.filters,
+        planned: source.folder.as_ref(),
     };
     let preparing = Preparing {
         world: &world,

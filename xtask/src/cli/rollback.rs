@@ -99,5 +99,6 @@ pub fn no_source() -> SourceTree {
         migrations: Vec::new(),
         unselected: Vec::new(),
         remote_branches: None,
+        folder: None,
     }
 }

@@ -4,6 +4,7 @@ use super::Where;
 use super::app::{App, Connected, Failure, Project};
 use super::deploy::with_session;
 use crate::config::LOCAL;
+use crate::contract::Contract;
 use crate::exit::Exit;
 use crate::ids::{Commit, DeployId, EnvironmentName, Lane, ReleaseId};
 use crate::lane::verify::RELEASE_FILE;
@@ -258,9 +259,12 @@ fn look(session: &Session<'_>) -> Result<Report, Failure> {
         }
     }
     let skew = !drift.is_empty();
-    let version = Service::of(session.world, session.config, session.target)
-        .version()
-        .ok();
+    let contract = live
+        .as_ref()
+        .and_then(|live| live.record.contract().cloned())
+        .unwrap_or_else(|| session.config.backend.contract());
+    let service = Service::new(session.world, &session.target.service_url, &contract);
+    let version = service.version().ok();
     let lanes: Vec<LaneReport> = Lane::ALL
         .into_iter()
         .map(|lane| {
@@ -269,7 +273,11 @@ fn look(session: &Session<'_>) -> Result<Report, Failure> {
             let (healthy, commit, warnings) = match (lane, &deploy_id) {
                 (_, None) if expected.is_none() => (None, None, Vec::new()),
                 (Lane::Frontend, _) => frontend(session),
-                (Lane::Backend, _) => backend_health(session, expected.as_ref()),
+                (Lane::Backend, _) => {
+                    let (health, unclear) = backend_health(&service, &contract, expected.as_ref());
+                    drift.extend(unclear);
+                    health
+                }
             };
             let url = if lane == Lane::Frontend {
                 &session.target.site_url
@@ -318,8 +326,11 @@ fn other_commit(
     })
 }
 
+/// Whether a half is healthy, the commit that it says it is, and what is worth knowing.
+type Health = (Option<bool>, Option<Commit>, Vec<String>);
+
 /// What the public site says of itself.
-fn frontend(session: &Session<'_>) -> (Option<bool>, Option<Commit>, Vec<String>) {
+fn frontend(session: &Session<'_>) -> Health {
     #[derive(serde::Deserialize)]
     struct Release {
         commit: Commit,
@@ -328,6 +339,8 @@ fn frontend(session: &Session<'_>) -> (Option<bool>, Option<Commit>, Vec<String>
         session.world,
         &SiteAddress::public(&session.target.site_url),
         RELEASE_FILE,
+        0,
+        &|| {},
     ) {
         Ok(file) if file.status == 200 => match serde_json::from_slice::<Release>(&file.body) {
             Ok(release) => (Some(true), Some(release.commit), Vec::new()),
@@ -355,35 +368,42 @@ fn frontend(session: &Session<'_>) -> (Option<bool>, Option<Commit>, Vec<String>
     }
 }
 
+/// What the service says of itself, by what it was released with; and why that does not prove which release it is, if so.
 fn backend_health(
-    session: &Session<'_>,
+    service: &Service<'_>,
+    contract: &Contract,
     expected: Option<&Commit>,
-) -> (Option<bool>, Option<Commit>, Vec<String>) {
+) -> (Health, Option<String>) {
     let any = Commit(String::new());
-    let identity = Service::of(session.world, session.config, session.target)
-        .identity(&session.config.backend.health, expected.unwrap_or(&any));
     let mut warnings = Vec::new();
-    let (healthy, commit) = match identity {
+    let mut unclear = None;
+    let (healthy, commit) = match service.identity(expected.unwrap_or(&any)) {
         Identity::Ours { warning } => {
             warnings.extend(warning);
+            warnings.extend(contract.rung.unproven().map(str::to_owned));
             (true, expected.cloned())
         }
         Identity::Other(commit) => (true, Some(commit)),
-        Identity::NoVersion => (true, None),
+        Identity::NoVersion(why) => {
+            unclear = Some(format!("backend: who answers cannot be told: {why}"));
+            (true, None)
+        }
         Identity::AuthWall => {
-            warnings.push("the health address asks for a login, so nothing can be said".to_owned());
+            unclear = Some(
+                "backend: the health address asks for a login, so nothing can be said".to_owned(),
+            );
             (true, None)
         }
         Identity::Unhealthy { status, text } => {
             warnings.push(format!("status {status}: {text}"));
             (false, None)
         }
-        Identity::Away(text) => {
+        Identity::Elsewhere(text) | Identity::Away(text) => {
             warnings.push(text);
             (false, None)
         }
     };
-    (Some(healthy), commit, warnings)
+    ((Some(healthy), commit, warnings), unclear)
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ const FIRST_LINE: &str =
     "# Written by `cargo xtask codegen` from deploy.toml; `cargo xtask codegen --check` compares.";
 
 /// The files that may be written, and those that say how: whoever calls [`generate`] reads them, if they are there.
-pub const READ: [&str; 9] = [
+pub const READ: [&str; 11] = [
     workflows::CI,
     workflows::DEPLOY,
     workflows::ROLLBACK,
@@ -32,6 +32,8 @@ pub const READ: [&str; 9] = [
     ".ci/requirements.txt",
     workflows::RELEASE_BUILD,
     "flake.nix",
+    workflows::SUBMODULES,
+    workflows::ATTRIBUTES,
 ];
 
 /// What is there: deploy.toml, and the text of every file of [`READ`] and of [`site_rules`] that exists.

@@ -52,7 +52,7 @@ fn rules(config: &Config) -> Option<String> {
         Some(format!("/{first}"))
     };
     let prefix = top(&backend.health)?;
-    if top(&backend.version).as_ref() != Some(&prefix) {
+    if top(backend.version_path()).as_ref() != Some(&prefix) {
         return None;
     }
     let admin = backend.admin.trim_end_matches('/');

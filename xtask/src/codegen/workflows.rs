@@ -19,6 +19,10 @@ const TEMPLATES: [(&str, &str); 3] = [
 /// Prints the path of a program that it has built from the commit and the toolchain alone.
 pub(super) const RELEASE_BUILD: &str = ".ci/release-build";
 
+/// Where a project names its submodules, and what its files are treated as.
+pub(super) const SUBMODULES: &str = ".gitmodules";
+pub(super) const ATTRIBUTES: &str = ".gitattributes";
+
 /// The same for every step that releases; no other step has them.
 const CREDENTIALS: &str = "\
 GITHUB_TOKEN: ${{ github.token }}
@@ -71,6 +75,8 @@ pub(super) fn generate(project: &Project<'_>) -> Result<Vec<(&'static str, Strin
             ("environments", environments.join(", ")),
             ("environment", environment),
             ("choose", CHOOSE.to_owned()),
+            ("choose_whole", choose_whole(project)),
+            ("whole", whole_checkout(project)),
             ("credentials", CREDENTIALS.to_owned()),
             ("verify", VERIFY.replace("@{xtask}", &tool)),
             ("tool", released_tool(project, &tool)),
@@ -104,6 +110,28 @@ pub(super) fn generate(project: &Project<'_>) -> Result<Vec<(&'static str, Strin
             Ok((*path, text.with_context(|| format!("fill {path}"))?))
         })
         .collect()
+}
+
+/// How the jobs that build check out: with everything that a build reads.
+fn whole_checkout(project: &Project<'_>) -> String {
+    let mut text = "persist-credentials: false".to_owned();
+    if project.has(SUBMODULES) {
+        text.push_str("\nsubmodules: recursive");
+    }
+    let attributes = project.text(ATTRIBUTES);
+    if attributes.is_some_and(|attributes| attributes.contains("filter=lfs")) {
+        text.push_str("\nlfs: true");
+    }
+    text
+}
+
+/// An earlier commit may have had other submodules.
+fn choose_whole(project: &Project<'_>) -> String {
+    if project.has(SUBMODULES) {
+        format!("{CHOOSE}\ngit submodule update --init --recursive")
+    } else {
+        CHOOSE.to_owned()
+    }
 }
 
 /// Where a workflow may release to, and where a push goes.

@@ -3,6 +3,7 @@
 use super::rule::Rule;
 use super::smoke::Smoke;
 use crate::changes::filter::Quantifier;
+use crate::contract::{Contract, Place, Rung, Told};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -73,7 +74,14 @@ pub struct Backend {
     /// Where the service reports its health. Default: `/api/health`.
     pub health: String,
     /// Where it reports its commit and schema. Default: `/api/version`.
-    pub version: String,
+    pub version: Option<String>,
+    /// What proves which release answers. Default: `commit` when `version`, `commit_field` or `commit_header` is written; else the
+    /// commit where the service tells it in a place that this program knows, and the provider's word where it does not.
+    pub identity: Option<IdentityProof>,
+    /// The field of the JSON answer at `version` that holds the commit; dots lead into objects. Default: `commit`.
+    pub commit_field: Option<String>,
+    /// The header of the answer at `version` that holds the commit, instead of a field. Default: none.
+    pub commit_header: Option<String>,
     /// The parent of its administration endpoints. Default: `/api/admin`.
     pub admin: String,
     /// The folder of SQL migrations, relative to the repository's root. Default: none, the service has no database of ours.
@@ -107,7 +115,10 @@ impl Default for Backend {
             build: String::new(),
             start: String::new(),
             health: "/api/health".to_owned(),
-            version: "/api/version".to_owned(),
+            version: None,
+            identity: None,
+            commit_field: None,
+            commit_header: None,
             admin: "/api/admin".to_owned(),
             migrations: None,
             disk: None,
@@ -120,6 +131,18 @@ impl Default for Backend {
             smoke: Vec::new(),
         }
     }
+}
+
+/// What proves which release of the service answers, from the strongest on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum IdentityProof {
+    /// The answer names the released commit.
+    Commit,
+    /// The provider says that this deploy of this commit is live, and the service answers, healthy.
+    Provider,
+    /// It answers, healthy; which release that is stays unproven.
+    Answers,
 }
 
 /// A disk that outlives deploys.
@@ -142,7 +165,7 @@ pub struct LocalService {
     pub build: Option<String>,
     /// The start command. Default: `backend.start`.
     pub start: Option<String>,
-    /// Patterns of the built files that starting needs, relative to the repository's root. Default: none.
+    /// What starting needs of the built tree: files, whole folders, or patterns, relative to the repository's root. Default: every tracked file.
     pub artifacts: Vec<String>,
     /// Folders shared between builds, relative to the repository's root. Default: none.
     pub cache: Vec<String>,
@@ -171,6 +194,45 @@ impl Default for Rehearse {
 }
 
 impl Backend {
+    /// Where the service reports its commit and schema.
+    pub fn version_path(&self) -> &str {
+        self.version.as_deref().unwrap_or("/api/version")
+    }
+
+    /// Whether the file leaves it to this program to find out where the service tells its commit, if it does at all.
+    pub fn detects_identity(&self) -> bool {
+        self.identity.is_none()
+            && self.version.is_none()
+            && self.commit_field.is_none()
+            && self.commit_header.is_none()
+    }
+
+    /// What the service is judged by, as far as the file says.
+    pub fn contract(&self) -> Contract {
+        let commit = || {
+            let place = match (&self.commit_header, &self.commit_field) {
+                (Some(header), _) => Place::Header(header.clone()),
+                (None, field) => Place::Field(field.as_deref().unwrap_or("commit").to_owned()),
+            };
+            Rung::Commit(Told {
+                path: self.version_path().to_owned(),
+                place,
+            })
+        };
+        Contract {
+            health: self.health.clone(),
+            version: self.version_path().to_owned(),
+            admin: self.admin.clone(),
+            rung: match self.identity {
+                Some(IdentityProof::Commit) => commit(),
+                Some(IdentityProof::Provider) => Rung::Provider,
+                Some(IdentityProof::Answers) => Rung::Answers,
+                None if self.detects_identity() => Rung::Provider,
+                None => commit(),
+            },
+        }
+    }
+
     /// The build command of the local cloud.
     pub fn local_build(&self) -> &str {
         self.local.build.as_deref().unwrap_or(&self.build)

@@ -21,7 +21,7 @@ mod tests;
 
 pub use crate::changes::filter::Quantifier;
 pub use at::At;
-pub use lanes::{Backend, Disk, Frontend, LocalService, Rehearse};
+pub use lanes::{Backend, Disk, Frontend, IdentityProof, LocalService, Rehearse};
 pub use problem::{ConfigError, Location, Problem};
 pub use rule::Rule;
 pub use smoke::Smoke;

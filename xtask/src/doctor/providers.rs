@@ -256,7 +256,7 @@ mod tests {
     #[test]
     fn a_database_disk_that_fills_up_is_a_warning() {
         let state = |free_bytes, total_bytes| AdminState {
-            commit: "c".into(),
+            commit: Some("c".into()),
             schema: AdminSchema {
                 generation: 3,
                 definitions: Vec::new(),

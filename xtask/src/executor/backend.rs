@@ -1,7 +1,9 @@
 //! The backend's half of a release, and what is done when it does not come up or is not what it should be.
 
 use super::restore::{Old, old, restored, roll_back, unchanged};
-use super::{Verdict, close_gate};
+use super::{Serving, Verdict, close_gate, others};
+use crate::contract::Contract;
+use crate::event::Step;
 use crate::exit::Exit;
 use crate::ids::DeployId;
 use crate::job::{Job, LaneError};
@@ -10,13 +12,19 @@ use crate::lane::draft::drop_draft;
 use crate::lane::smoke;
 use crate::lane::trigger::{self, Ours};
 
-pub(super) fn release(job: &Job<'_>) -> Result<DeployId, Verdict> {
-    let id = backend::deploy(job).map_err(|error| not_live(job, error))?;
-    backend::schema(job)
-        .and_then(|()| backend::identity(job, &id))
-        .and_then(|()| smoke::backend(job))
-        .map_err(|error| live_but_bad(job, error))?;
-    Ok(id)
+pub(super) fn release(job: &Job<'_>) -> Result<Serving, Verdict> {
+    let deploy = backend::deploy(job).map_err(|error| not_live(job, error))?;
+    let contract = prove(job, &deploy).map_err(|error| live_but_bad(job, error))?;
+    Ok(Serving { deploy, contract })
+}
+
+fn prove(job: &Job<'_>, deploy: &DeployId) -> Result<Contract, LaneError> {
+    if job.plan.steps.contains(&Step::BackendSchema) {
+        backend::schema(job)?;
+    }
+    let contract = backend::identity(job, deploy)?;
+    smoke::backend(job)?;
+    Ok(contract)
 }
 
 /// The deploy never became live: find out who answers, and undo only what must be undone.
@@ -29,10 +37,7 @@ fn not_live(job: &Job<'_>, error: LaneError) -> Verdict {
                 "the backend's deploy is left to the provider and the frontend was not published",
             );
         }
-        LaneError::Superseded(text) => {
-            drop_draft(job);
-            return Verdict::new(Exit::Superseded, text);
-        }
+        LaneError::Superseded(text) => return others::replaced(job, &text),
         other => other.to_string(),
     };
     close_gate(job, 2, &text);

@@ -5,8 +5,9 @@ use crate::changes::manifest::Manifest;
 use crate::event::Step;
 use crate::exit::Exit;
 use crate::ids::{Lane, ReleaseId};
+use crate::inputs;
 use crate::job::{Job, LaneError};
-use crate::live::{self, LiveLane, LiveRecord};
+use crate::live::{self, LiveLane, LiveRecord, Sent};
 use crate::refs::Swap;
 use std::collections::BTreeMap;
 
@@ -15,7 +16,8 @@ pub(super) fn finalise(job: &Job<'_>, halves: &Halves) -> Result<Verdict, Verdic
     let release = ReleaseId(job.run.0.clone());
     let record = record(job, halves, &release);
     let moved = job.step(Step::Finalise, || {
-        let files = live::files(&record, &merged_manifests(job, halves))?;
+        let sent = sent(job, halves);
+        let files = live::files(&record, &merged_manifests(job, halves), sent.as_ref())?;
         let expected = job.live.map(|live| &live.oid);
         let name = live::live_ref(&job.target.name);
         let swap =
@@ -39,11 +41,7 @@ pub(super) fn finalise(job: &Job<'_>, halves: &Halves) -> Result<Verdict, Verdic
                 lanes.join(" and "),
                 job.plan.commit.short()
             );
-            Ok(Verdict {
-                exit: Exit::Done,
-                reason,
-                release: Some(release),
-            })
+            Ok(whole(job, halves, reason, release))
         }
         Ok(Swap::Lost(_)) => Err(Verdict::new(
             Exit::Superseded,
@@ -61,6 +59,34 @@ pub(super) fn finalise(job: &Job<'_>, halves: &Halves) -> Result<Verdict, Verdic
     }
 }
 
+/// The end of a release that worked, with what it does not prove. A half that it left alone, and that did not answer before, is
+/// somebody's to mend: they asked for this all the same.
+fn whole(job: &Job<'_>, halves: &Halves, reason: String, release: ReleaseId) -> Verdict {
+    let left = |(lane, why): (&Lane, &String)| {
+        (!job.plan.runs(*lane)).then(|| format!("the {lane} does not answer as recorded: {why}"))
+    };
+    let unwell: Vec<String> = job.baseline.ill.iter().filter_map(left).collect();
+    let unproven = halves
+        .backend
+        .as_ref()
+        .and_then(|serving| serving.contract.rung.unproven());
+    let remarks: String = unwell
+        .iter()
+        .map(String::as_str)
+        .chain(unproven)
+        .map(|remark| format!("; {remark}"))
+        .collect();
+    Verdict {
+        exit: if unwell.is_empty() {
+            Exit::Done
+        } else {
+            Exit::Unhealthy
+        },
+        reason: format!("{reason}{remarks}"),
+        release: Some(release),
+    }
+}
+
 fn record(job: &Job<'_>, halves: &Halves, release: &ReleaseId) -> LiveRecord {
     // Everybody who can read the origin can read the record.
     let clean = |text: &str| job.world.journal().clean(text);
@@ -73,7 +99,10 @@ fn record(job: &Job<'_>, halves: &Halves, release: &ReleaseId) -> LiveRecord {
             Lane::Frontend,
             halves.frontend.as_ref().map(|draft| &draft.deploy),
         ),
-        (Lane::Backend, halves.backend.as_ref()),
+        (
+            Lane::Backend,
+            halves.backend.as_ref().map(|serving| &serving.deploy),
+        ),
     ];
     for (lane, deploy) in ran {
         if let Some(deploy) = deploy {
@@ -90,6 +119,11 @@ fn record(job: &Job<'_>, halves: &Halves, release: &ReleaseId) -> LiveRecord {
                     release: release.clone(),
                     digest,
                     branches: job.branches.clone(),
+                    contract: halves
+                        .backend
+                        .as_ref()
+                        .filter(|_| lane == Lane::Backend)
+                        .map(|serving| serving.contract.clone()),
                 },
             );
         }
@@ -109,8 +143,23 @@ fn record(job: &Job<'_>, halves: &Halves, release: &ReleaseId) -> LiveRecord {
             .iter()
             .map(|file| file.name.clone())
             .collect(),
+        breaking: job
+            .plan
+            .migrations
+            .iter()
+            .filter(|file| !file.compatible)
+            .map(|file| file.name.clone())
+            .collect(),
         override_reason: job.override_reason.as_deref().map(clean),
     }
+}
+
+/// What was sent of the site that is live afterwards, file by file. The file that names the release is made anew for each.
+fn sent(job: &Job<'_>, halves: &Halves) -> Option<Sent> {
+    let Some(draft) = &halves.frontend else {
+        return job.live.and_then(|live| live.sent.clone());
+    };
+    Some(inputs::sent(&draft.files))
 }
 
 /// The manifests of what is live afterwards: ours for the lanes that ran, the old ones for the others.

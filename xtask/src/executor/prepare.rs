@@ -68,6 +68,7 @@ fn stop(job: &Job<'_>, error: LaneError) -> Verdict {
         LaneError::Cancelled(cancelled) => Verdict::interrupted(job, cancelled, unsaid),
         LaneError::Bug(text) => Verdict::new(Exit::Bug, format!("{text}; {unsaid}")),
         LaneError::Refused(text) => Verdict::new(Exit::Refused, text),
+        LaneError::Unhealthy(text) => Verdict::new(Exit::Unhealthy, text),
         LaneError::Database(text) => Verdict::new(Exit::Database, text),
         LaneError::Failed(text)
         | LaneError::Unverifiable(text)

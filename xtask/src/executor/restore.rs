@@ -2,9 +2,9 @@
 //!
 //! An undo that has begun is written down: a resumed run goes on with it instead of releasing again.
 
-use super::Verdict;
+use super::{Verdict, others};
 use crate::exit::Exit;
-use crate::ids::DeployId;
+use crate::ids::{Commit, DeployId, Lane};
 use crate::job::{Job, LaneError, OUTAGE};
 use crate::lane::draft::drop_draft;
 use crate::lane::frontend::published;
@@ -40,40 +40,53 @@ pub(super) fn old(job: &Job<'_>) -> Result<Old, LaneError> {
             name(job.baseline.frontend.as_ref())
         )));
     }
-    match (&job.baseline.backend, &job.baseline.backend_commit) {
-        (None, _) => Ok(match job.read(OUTAGE, || job.service().live())? {
+    let Some(id) = &job.baseline.backend else {
+        return Ok(match job.read(OUTAGE, || job.service().live())? {
             None => Old::Live,
             Some(deploy) => Old::Gone(format!("{} is live, and nothing was before", deploy.id)),
-        }),
-        (Some(_), Some(commit)) if verify::answers(job, commit)? => Ok(Old::Live),
-        (Some(_), Some(commit)) => Ok(Old::Gone(format!(
-            "{} does not answer, healthy, as it did before",
-            commit.short()
-        ))),
-        (Some(id), None) => Ok(Old::Gone(format!(
-            "what {id} answered before is not known, so it cannot be compared"
-        ))),
+        });
+    };
+    if let Some(why) = job.baseline.ill.get(&Lane::Backend) {
+        return Ok(Old::Gone(format!(
+            "the backend did not answer as recorded before this run either: {why}"
+        )));
     }
+    let contract = job.old_contract();
+    let commit = job.baseline.backend_commit.clone();
+    let expected = commit.clone().unwrap_or_else(|| Commit(String::new()));
+    if !verify::answers(job, &contract, &expected)? {
+        let what = commit.as_ref().map_or(id.as_str(), Commit::short);
+        return Ok(Old::Gone(format!(
+            "{what} does not answer, healthy, as it did before"
+        )));
+    }
+    if contract.rung.unproven().is_none() {
+        return Ok(Old::Live);
+    }
+    // The answers do not tell which release they are from, so the provider must: it itself, or a rollback to it.
+    let live = job.read(OUTAGE, || job.service().live())?;
+    Ok(match live {
+        Some(live) if live.id == *id || (live.commit.is_some() && live.commit == commit) => {
+            Old::Live
+        }
+        other => Old::Gone(format!(
+            "the provider says that {} is live, and it was {id}",
+            other.map_or_else(|| "nothing".to_owned(), |live| live.id.to_string())
+        )),
+    })
 }
 
 /// The end of a run that changed nothing, once that is proven.
 pub(super) fn unchanged(job: &Job<'_>, text: &str) -> Verdict {
-    if job.baseline.backend.is_some() && job.baseline.backend_commit.is_none() {
-        return Verdict::new(
-            Exit::FailedUnchanged,
-            format!(
-                "{text}; nothing that is live was changed (the backend did not tell its version before either)"
-            ),
-        );
-    }
     match old(job) {
         Ok(Old::Live) => Verdict::new(
             Exit::FailedUnchanged,
             format!("{text}; nothing that is live was changed"),
         ),
-        Ok(Old::Gone(why)) => Verdict::new(
-            Exit::Unhealthy,
-            format!("{text}; this run changed nothing that is live, but {why}"),
+        Ok(Old::Gone(why)) => gone(
+            job,
+            text,
+            &format!("this run changed nothing that is live, but {why}"),
         ),
         Err(error) => Verdict::stopped(job, &error, text),
     }
@@ -83,7 +96,18 @@ pub(super) fn unchanged(job: &Job<'_>, text: &str) -> Verdict {
 pub(super) fn restored(job: &Job<'_>, text: &str) -> Verdict {
     match old(job) {
         Ok(Old::Live) => Verdict::new(Exit::RolledBack, text),
-        Ok(Old::Gone(why)) => Verdict::new(Exit::Unhealthy, format!("{text}; but {why}")),
+        Ok(Old::Gone(why)) => gone(job, text, &format!("but {why}")),
+        Err(error) => Verdict::stopped(job, &error, text),
+    }
+}
+
+/// What was live before is not what is found: somebody else's deploy came, or a person is needed.
+fn gone(job: &Job<'_>, text: &str, why: &str) -> Verdict {
+    match others::came(job) {
+        Ok(true) => others::replaced_after_undo(job, text),
+        Ok(false) | Err(LaneError::Failed(_)) => {
+            Verdict::new(Exit::Unhealthy, format!("{text}; {why}"))
+        }
         Err(error) => Verdict::stopped(job, &error, text),
     }
 }
@@ -105,32 +129,35 @@ pub(super) fn begun(job: &Job<'_>) -> Option<String> {
     Some(job.world.journal().intent(&job.run, UNDO).ok()??.intent)
 }
 
-/// The end of a run whose live deploy was replaced by somebody else's: it is not fought over.
-fn superseded(job: &Job<'_>) -> Result<Option<Verdict>, LaneError> {
+/// The end of a run whose place somebody else's deploy has taken: it is not fought over.
+fn superseded(job: &Job<'_>, text: &str) -> Result<Option<Verdict>, LaneError> {
     let Ours::Deploy(id) = trigger::ours(job)? else {
         return Ok(None);
     };
     // Our own rollback replaces it too.
-    if undo::has_begun(job)? || !backend::is_superseded(job, &id)? {
+    if undo::has_begun(job)? {
         return Ok(None);
     }
-    drop_draft(job);
-    Ok(Some(Verdict::new(
-        Exit::Superseded,
-        format!("{id} was live and a newer deploy has replaced it; nothing was undone"),
-    )))
+    // A rollback would wait behind it at the provider all the same, or cancel it.
+    others::wait(job)?;
+    let recent = job.read(OUTAGE, || job.service().recent())?;
+    // The list begins with the newest.
+    let newer = recent.iter().position(|deploy| deploy.id == id);
+    let newer = newer
+        .and_then(|ours| recent.get(..ours))
+        .unwrap_or_default();
+    let is_others = newer.iter().any(|deploy| deploy.status.is_live());
+    if !is_others && !backend::is_superseded(job, &id)? {
+        return Ok(None);
+    }
+    Ok(Some(others::replaced(job, text)))
 }
 
 /// Rolls the backend back when that is possible, the frontend before it.
 pub(super) fn roll_back(job: &Job<'_>, text: &str) -> Verdict {
-    match superseded(job) {
+    match superseded(job, text) {
         Ok(None) => {}
-        Ok(Some(verdict)) => {
-            return Verdict {
-                reason: format!("{text}; {}", verdict.reason),
-                ..verdict
-            };
-        }
+        Ok(Some(verdict)) => return verdict,
         Err(error) => return Verdict::stopped(job, &error, text),
     }
     if !job.plan.reversible {
@@ -146,6 +173,14 @@ pub(super) fn roll_back(job: &Job<'_>, text: &str) -> Verdict {
         return Verdict::new(
             Exit::Unhealthy,
             format!("{text}; there is no earlier healthy deploy to go back to"),
+        );
+    }
+    if let Some(why) = job.baseline.ill.get(&Lane::Backend) {
+        return Verdict::new(
+            Exit::Unhealthy,
+            format!(
+                "{text}; the backend was not rolled back, because what was live before did not answer as recorded either: {why}"
+            ),
         );
     }
     mark(job, text);
@@ -165,9 +200,10 @@ pub(super) fn roll_back(job: &Job<'_>, text: &str) -> Verdict {
             &error,
             &format!("{text}; a rollback of the backend was under way"),
         ),
-        Err(error) => Verdict::new(
-            Exit::Unhealthy,
-            format!("{text}; and rolling the backend back failed: {error}"),
+        Err(error) => gone(
+            job,
+            text,
+            &format!("and rolling the backend back failed: {error}"),
         ),
     }
 }
@@ -194,7 +230,7 @@ fn record(job: &Job<'_>, id: &DeployId) {
     let mut record = live.record.clone();
     let Some(lane) = record
         .lanes
-        .get_mut(&crate::ids::Lane::Backend)
+        .get_mut(&Lane::Backend)
         .filter(|lane| job.baseline.backend.as_ref() == Some(&lane.deploy_id))
     else {
         return;
@@ -206,7 +242,7 @@ fn record(job: &Job<'_>, id: &DeployId) {
     record.by.clone_from(&job.by);
     record.migrations = Vec::new();
     let message = format!("{id} brought {} back", record.release);
-    let moved = live::files(&record, &live.manifests).and_then(|files| {
+    let moved = live::files(&record, &live.manifests, live.sent.as_ref()).and_then(|files| {
         job.world.refs().swap(
             &live::live_ref(&job.target.name),
             Some(&live.oid),
@@ -242,8 +278,8 @@ pub(super) fn restore(job: &Job<'_>, text: &str) -> Verdict {
     }
 }
 
-/// `deploy --abort`: brings back what was live when the run began.
-pub fn abort(job: &Job<'_>) -> Verdict {
+/// Undoes the run because somebody asked for it.
+pub(super) fn abort(job: &Job<'_>) -> Verdict {
     restore(
         job,
         &begun(job).unwrap_or_else(|| format!("run {} was aborted", job.run)),

@@ -84,11 +84,25 @@ pub(super) fn unanswered(call: &Call<'_>, error: &SendError) -> Failure {
             ApiError::NotSent(call.exchange(
                 &format!("was not sent: {text}"),
                 None,
-                &format!(
-                    "{host} could not be reached: check network, name resolution and certificates"
-                ),
+                &format!("{host} could not be reached: check the network"),
             )),
             Again::NotProcessed,
+        ),
+        SendErrorKind::NoSuchHost => Failure::new(
+            ApiError::NotSent(call.exchange(
+                &format!("was not sent: the name {host} does not resolve: {text}"),
+                None,
+                "is the address spelled right, and does this machine's name resolution work?",
+            )),
+            Again::Unresolved,
+        ),
+        SendErrorKind::Untrusted => Failure::new(
+            ApiError::Untrusted(call.exchange(
+                &format!("was not sent: {host} could not prove who it is: {text}"),
+                None,
+                "check this machine's clock and its certificate authorities, and whether a proxy stands before it",
+            )),
+            Again::Never,
         ),
         SendErrorKind::Unknown => Failure::new(
             ApiError::InDoubt(call.exchange(

@@ -38,8 +38,10 @@ impl fmt::Display for Exchange {
 /// Why a call did not do what it was made for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ApiError {
-    /// Nothing reached the provider: name resolution, connect or TLS failed.
+    /// Nothing reached the provider: name resolution or connect failed.
     NotSent(Box<Exchange>),
+    /// Nothing reached the provider: it could not prove who it is. Asking again gives the same answer.
+    Untrusted(Box<Exchange>),
     /// It may have been processed: no answer, a server error, or an answer that cannot be read. Ask before sending again.
     InDoubt(Box<Exchange>),
     /// 401: the key is not accepted.
@@ -83,6 +85,7 @@ impl ApiError {
             Self::InDoubt(_) => false,
             Self::Cancelled { sent, .. } => !sent,
             Self::NotSent(_)
+            | Self::Untrusted(_)
             | Self::Unauthorised(_)
             | Self::Forbidden(_)
             | Self::NotFound(_)
@@ -109,6 +112,7 @@ impl ApiError {
     pub fn exchange(&self) -> &Exchange {
         match self {
             Self::NotSent(exchange)
+            | Self::Untrusted(exchange)
             | Self::InDoubt(exchange)
             | Self::Unauthorised(exchange)
             | Self::Forbidden(exchange)
@@ -123,6 +127,7 @@ impl ApiError {
     fn exchange_mut(&mut self) -> &mut Exchange {
         match self {
             Self::NotSent(exchange)
+            | Self::Untrusted(exchange)
             | Self::InDoubt(exchange)
             | Self::Unauthorised(exchange)
             | Self::Forbidden(exchange)

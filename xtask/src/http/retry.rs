@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 const ATTEMPTS_MAX: u32 = 4;
 /// Attempts per call when answers come that cannot be read: a proxy's page seldom goes away by asking again.
 const ATTEMPTS_MAX_UNREADABLE: u32 = 3;
+/// Attempts per call for a name that does not resolve: a resolver may stumble once, a wrong name stays wrong.
+const ATTEMPTS_MAX_UNRESOLVED: u32 = 3;
 /// Ceiling of the first wait.
 const BACKOFF_BASE_MS: u64 = 500;
 /// Ceiling of every wait that we choose ourselves.
@@ -25,6 +27,8 @@ pub(super) enum Again {
     Unreadable,
     /// Anything: it certainly was not processed.
     NotProcessed,
+    /// As `NotProcessed`, with fewer attempts.
+    Unresolved,
     /// Anything, after the wait that the server asked for.
     Limited(Option<Asked>),
     /// Only what may be done twice, after the wait that the server asked for.
@@ -34,10 +38,10 @@ pub(super) enum Again {
 impl Again {
     /// The wait before the next attempt, in milliseconds; none when there is to be no other.
     pub(super) fn wait_ms(self, repeatable: bool, attempt: u32, random: u64) -> Option<u64> {
-        let attempts_max = if self == Self::Unreadable {
-            ATTEMPTS_MAX_UNREADABLE
-        } else {
-            ATTEMPTS_MAX
+        let attempts_max = match self {
+            Self::Unreadable => ATTEMPTS_MAX_UNREADABLE,
+            Self::Unresolved => ATTEMPTS_MAX_UNRESOLVED,
+            _ => ATTEMPTS_MAX,
         };
         if attempt >= attempts_max {
             return None;
@@ -46,7 +50,7 @@ impl Again {
         match self {
             Self::Never => None,
             Self::Repeatable | Self::Unreadable => repeatable.then_some(backoff),
-            Self::NotProcessed | Self::Limited(None) => Some(backoff),
+            Self::NotProcessed | Self::Unresolved | Self::Limited(None) => Some(backoff),
             // The jitter comes on top: all who were sent away at once shall not come back at once, nor too early.
             Self::Limited(Some(asked)) => Some(asked.wait_ms.saturating_add(backoff)),
             Self::Unavailable(asked) => repeatable.then_some(asked.wait_ms.saturating_add(backoff)),
@@ -99,6 +103,7 @@ mod tests {
             (Again::Repeatable, Some(500), None),
             (Again::Unreadable, Some(500), None),
             (Again::NotProcessed, Some(500), Some(500)),
+            (Again::Unresolved, Some(500), Some(500)),
             (Again::Limited(None), Some(500), Some(500)),
             (Again::Limited(Some(asked)), Some(7_500), Some(7_500)),
             (Again::Unavailable(asked), Some(7_500), None),
@@ -107,8 +112,10 @@ mod tests {
             assert_eq!(again.wait_ms(false, 1, 500), once, "{again:?}");
             assert_eq!(again.wait_ms(true, ATTEMPTS_MAX, 500), None, "{again:?}");
         }
-        assert_eq!(Again::Unreadable.wait_ms(true, 2, 0), Some(0));
-        assert_eq!(Again::Unreadable.wait_ms(true, 3, 0), None);
+        for again in [Again::Unreadable, Again::Unresolved] {
+            assert_eq!(again.wait_ms(true, 2, 0), Some(0));
+            assert_eq!(again.wait_ms(true, 3, 0), None);
+        }
     }
 
     #[test]

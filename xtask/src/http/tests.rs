@@ -121,6 +121,27 @@ fn attempts_end() {
 }
 
 #[test]
+fn a_host_that_is_not_found_or_not_trusted_is_no_outage() {
+    let world = Script::new(vec![fault(SendErrorKind::NoSuchHost); 9]);
+    let error = get(&world).unwrap_err();
+    assert_eq!(world.sent().len(), 3);
+    // A name server may be away for a while like everything else: whoever waits for a release goes on waiting.
+    assert!(error.is_definite_no() && error.is_transient());
+    assert_eq!(
+        error.to_string(),
+        "Render: GET /services/srv-1 was not sent: the name api.render.example does not resolve: NoSuchHost as scripted, after 3 attempts (hint: is the address spelled right, and does this machine's name resolution work?)"
+    );
+    let world = Script::new(vec![fault(SendErrorKind::Untrusted); 9]);
+    let error = get(&world).unwrap_err();
+    assert_eq!(world.sent().len(), 1, "a certificate does not get better");
+    assert!(error.is_definite_no() && !error.is_transient());
+    assert_eq!(
+        error.to_string(),
+        "Render: GET /services/srv-1 was not sent: api.render.example could not prove who it is: Untrusted as scripted (hint: check this machine's clock and its certificate authorities, and whether a proxy stands before it)"
+    );
+}
+
+#[test]
 fn what_was_not_processed_is_sent_again() {
     let limited = answer_with(
         429,

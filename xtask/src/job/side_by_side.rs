@@ -44,7 +44,7 @@ fn rank(error: &LaneError) -> u8 {
         LaneError::Cancelled(_) => 1,
         LaneError::Database(_) => 2,
         LaneError::Failed(_) | LaneError::Unverifiable(_) | LaneError::Superseded(_) => 3,
-        LaneError::Refused(_) => 4,
+        LaneError::Refused(_) | LaneError::Unhealthy(_) => 4,
         LaneError::Unknown(_) => 5,
     }
 }

@@ -1,5 +1,6 @@
 //! The backend: rehearsed, triggered once, followed by its real status, and proven to be ours.
 
+use crate::contract::{Contract, Rung};
 use crate::event::{EventKind, LaneState, Step};
 use crate::http::ApiError;
 use crate::ids::{Commit, DeployId, Lane};
@@ -34,7 +35,7 @@ pub enum Ended {
 pub fn rehearse(job: &Job<'_>) -> Result<(), LaneError> {
     job.step(Step::BackendRehearse, || {
         let state = match job.admin_token {
-            Some(token) if job.baseline.backend.is_some() => match Service::of(job.world, job.config, job.target).admin_state(token) {
+            Some(token) if job.baseline.backend.is_some() => match Service::new(job.world, &job.target.service_url, &job.old_contract()).admin_state(token) {
                 Ok(state) => Some(state),
                 Err(error) => {
                     job.warn(format!("the live schema could not be read, so the rehearsal begins with an empty database: {error}"));
@@ -259,7 +260,10 @@ pub fn schema(job: &Job<'_>) -> Result<(), LaneError> {
             );
             return Ok(((), "not read: no TANDEM_ADMIN_TOKEN".to_owned()));
         };
-        let state = live_schema(job, token)?;
+        let Some(state) = live_schema(job, token)? else {
+            job.warn("the service has no administration endpoint (`backend.admin` in deploy.toml names it): what its database has applied was not read back");
+            return Ok(((), "not read: the service does not tell".to_owned()));
+        };
         let applied: BTreeSet<&str> = state
             .history
             .iter()
@@ -292,17 +296,15 @@ pub fn schema(job: &Job<'_>) -> Result<(), LaneError> {
     })
 }
 
-fn live_schema(job: &Job<'_>, token: &Secret) -> Result<AdminState, LaneError> {
-    let service = Service::of(job.world, job.config, job.target);
+/// What the service says of its schema; none when it has no endpoint for that, which is no fault of it.
+fn live_schema(job: &Job<'_>, token: &Secret) -> Result<Option<AdminState>, LaneError> {
+    let service = Service::new(job.world, &job.target.service_url, &job.plan.contract);
     let read = job.read(OUTAGE, || {
         match service.until(job.now_ms() + READ_MAX_MS).admin_state(token) {
+            Err(ApiError::NotFound(_)) => Ok(Ok(None)),
             // A key that the service does not know is a fault of the configuration, not of the release.
-            Err(
-                refused @ (ApiError::Unauthorised(_)
-                | ApiError::Forbidden(_)
-                | ApiError::NotFound(_)),
-            ) => Ok(Err(refused)),
-            other => other.map(Ok),
+            Err(refused @ (ApiError::Unauthorised(_) | ApiError::Forbidden(_))) => Ok(Err(refused)),
+            other => other.map(|state| Ok(Some(state))),
         }
     });
     match read {
@@ -317,14 +319,27 @@ fn live_schema(job: &Job<'_>, token: &Secret) -> Result<AdminState, LaneError> {
     }
 }
 
-/// Proves that our commit answers, healthy, several times in a row.
+/// Proves that our commit answers, healthy, several times in a row, and says what it is judged by from now on: where the file
+/// leaves it open and the service tells its commit after all, by that.
 ///
 /// # Errors
 /// When it does not.
-pub fn identity(job: &Job<'_>, id: &DeployId) -> Result<(), LaneError> {
-    job.step(Step::BackendIdentity, || {
-        let detail = verify::identity(job, Step::BackendIdentity, &job.plan.commit)?;
-        Ok(((), detail))
+pub fn identity(job: &Job<'_>, id: &DeployId) -> Result<Contract, LaneError> {
+    let contract = job.step(Step::BackendIdentity, || {
+        let mut contract = job.plan.contract.clone();
+        let mut detail = verify::identity(job, Step::BackendIdentity, &contract, &job.plan.commit)?;
+        if contract.rung == Rung::Provider && job.config.backend.detects_identity() {
+            let service = Service::new(job.world, &job.target.service_url, &contract);
+            if let Some(told) = service.tells(&job.plan.commit) {
+                contract.rung = Rung::Commit(told);
+                detail = format!(
+                    "{} answered; {} names it",
+                    job.plan.commit.short(),
+                    contract.rung
+                );
+            }
+        }
+        Ok((contract, detail))
     })?;
     job.lane(
         Lane::Backend,
@@ -332,5 +347,8 @@ pub fn identity(job: &Job<'_>, id: &DeployId) -> Result<(), LaneError> {
         Some(id),
         Some(&job.target.service_url),
     );
-    Ok(())
+    if contract.rung == Rung::Answers {
+        job.warn(contract.rung.unproven().unwrap_or_default());
+    }
+    Ok(contract)
 }

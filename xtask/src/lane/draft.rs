@@ -3,14 +3,16 @@
 use crate::changes::manifest::hex;
 use crate::config::Publish;
 use crate::event::LaneState;
+use crate::http::ApiError;
 use crate::ids::{DeployId, Lane};
 use crate::inputs::SiteFile;
 use crate::job::{Job, LaneError, OUTAGE};
 use crate::lane::frontend::published;
 use crate::netlify::Deploy;
-use crate::once::{Probe, once};
+use crate::once::{Attempt, Probe, once};
 use serde::{Deserialize, Serialize};
 use sha1::{Digest as _, Sha1};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The intent: a title that no other deploy has, by which ours is found again, and what it is to consist of.
@@ -30,19 +32,71 @@ struct Created {
 /// The key of the intent to create this run's deploy.
 const CREATE: &str = "frontend.create";
 
-/// What an earlier attempt of this run uploaded, when it is complete and still what is wanted; any other is forgotten.
+/// What an earlier attempt of this run uploaded, when it is complete and still what is wanted; what will never be is forgotten.
 pub(super) fn uploaded_before(job: &Job<'_>, site: &str) -> Result<Option<Deploy>, LaneError> {
     let Some(earlier) = recorded(job) else {
         return Ok(None);
     };
-    let deploy = job.read(OUTAGE, || job.site().deploy(&earlier.deploy))?;
-    if deploy.is_ready() && earlier.site == site {
-        return Ok(Some(deploy));
-    }
-    if deploy.is_ready() || deploy.is_failed() {
-        job.world.journal().withdraw(&job.run, CREATE)?;
+    let found = job.read(OUTAGE, || match job.site().deploy(&earlier.deploy) {
+        Err(ApiError::NotFound(_)) => Ok(None),
+        other => other.map(Some),
+    })?;
+    let is_wanted = earlier.site == site;
+    match found {
+        Some(deploy) if deploy.is_ready() && is_wanted => return Ok(Some(deploy)),
+        Some(deploy) if deploy.is_ready() || deploy.is_failed() => forget(job)?,
+        Some(deploy) if !is_wanted => give_up(job, &deploy.id)?,
+        // Half uploaded: it is completed.
+        Some(_) => {}
+        None => forget(job)?,
     }
     Ok(None)
+}
+
+/// The run's deploy with the list of its files. One that an earlier attempt left, and that takes no files any more, gives way to a
+/// new one.
+pub(super) fn with_files(
+    job: &Job<'_>,
+    site: &str,
+    digests: &BTreeMap<String, String>,
+) -> Result<Deploy, LaneError> {
+    let mut is_left_over = job.world.journal().intent(&job.run, CREATE)?.is_some();
+    loop {
+        let id = create(job, site.to_owned())?;
+        let error = match job.attempt(|until_ms| {
+            job.netlify
+                .until(until_ms)
+                .set_files(&id, digests, Some(&job.plan.commit))
+        }) {
+            Attempt::Done(deploy) => return Ok(deploy),
+            Attempt::NotDone(error) if is_left_over && takes_no_files(&error) => error,
+            Attempt::NotDone(error) | Attempt::InDoubt(error) => return Err(error.into()),
+        };
+        job.warn(format!(
+            "{id} was left by an earlier attempt and cannot be completed, so a new deploy is made: {error:#}"
+        ));
+        give_up(job, &id)?;
+        is_left_over = false;
+    }
+}
+
+fn takes_no_files(error: &anyhow::Error) -> bool {
+    matches!(
+        error.downcast_ref::<ApiError>(),
+        Some(ApiError::Rejected { .. } | ApiError::NotFound(_))
+    )
+}
+
+/// Ends a deploy of this run that will never be complete. One that stays is harmless: nobody publishes it.
+fn give_up(job: &Job<'_>, id: &DeployId) -> Result<(), LaneError> {
+    match job.change(|until_ms| job.netlify.until(until_ms).cancel(id)) {
+        Ok(_) | Err(LaneError::Failed(_)) => forget(job),
+        Err(other) => Err(other),
+    }
+}
+
+fn forget(job: &Job<'_>) -> Result<(), LaneError> {
+    Ok(job.world.journal().withdraw(&job.run, CREATE)?)
 }
 
 /// Names what a site consists of, so that a later attempt can tell whether it still does.
@@ -55,7 +109,7 @@ pub(super) fn digest(files: &[SiteFile]) -> String {
 }
 
 /// Creates the deploy at most once per intent.
-pub(super) fn create(job: &Job<'_>, site: String) -> Result<DeployId, LaneError> {
+fn create(job: &Job<'_>, site: String) -> Result<DeployId, LaneError> {
     let title = format!(
         "tandem/{}/frontend/{:08x}",
         job.run,
@@ -133,7 +187,7 @@ fn try_drop_draft(job: &Job<'_>) -> Result<(), LaneError> {
         job.change(|until_ms| job.netlify.until(until_ms).cancel(id))?;
         job.lane(Lane::Frontend, LaneState::Failed, Some(id), None);
     }
-    Ok(job.world.journal().withdraw(&job.run, CREATE)?)
+    forget(job)
 }
 
 /// Lists may lag behind: "not there" counts only after it has been so for a while.
@@ -141,14 +195,14 @@ pub(super) fn settle<T>(
     job: &Job<'_>,
     mut find: impl FnMut() -> Result<Option<T>, LaneError>,
 ) -> Result<Option<T>, LaneError> {
-    /// Providers' lists have been seen to lag for some seconds; ten are the margin (facts on reconciliation).
-    const SETTLE_MS: u64 = 10_000;
+    /// Lists have been seen to lag for 15 s; this is twice that. Half a minute after a lost answer costs less than a second deploy.
+    const SETTLE: Duration = Duration::from_secs(30);
     let started = job.now_ms();
     loop {
         if let Some(found) = find()? {
             return Ok(Some(found));
         }
-        if job.now_ms().saturating_sub(started) >= SETTLE_MS {
+        if job.since(started) >= SETTLE {
             return Ok(None);
         }
         job.wait(Duration::from_secs(1))?;

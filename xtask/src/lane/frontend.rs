@@ -1,14 +1,16 @@
 //! The frontend: uploaded and proven as an unpublished deploy, made public by one atomic call.
 
+use crate::changes::manifest::hex;
 use crate::event::{LaneState, Step};
 use crate::ids::{DeployId, Lane};
 use crate::inputs::SiteFile;
 use crate::job::{Job, LaneError, OUTAGE, poll_interval};
-use crate::lane::draft::{create, digest, uploaded_before};
+use crate::lane::draft::{digest, uploaded_before, with_files};
 use crate::lane::{checks, proxies, verify};
 use crate::netlify::{Deploy, DeployState};
 use crate::once::{Attempt, Probe, once};
 use crate::site_rules::TOML;
+use sha1::{Digest as _, Sha1};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -20,7 +22,7 @@ use std::time::Duration;
 pub struct Accepted {
     /// A site that would lose more than the configured share of its live files.
     pub shrink: bool,
-    /// A site that is empty or has no entry page.
+    /// A site that is empty, or whose entry page is missing or empty.
     pub no_index: bool,
     /// A first release of a site that has functions or build plugins.
     pub without_functions: bool,
@@ -58,7 +60,13 @@ pub fn inspect(job: &Job<'_>) -> Result<Vec<SiteFile>, LaneError> {
                 "the site is empty: no file below '{folder}' (hint: build it first, or say --allow-no-index)"
             )));
         }
-        if !files.iter().any(|file| file.path == *entry) {
+        let found = files.iter().find(|file| file.path == *entry);
+        if found.is_some_and(|found| found.size == 0) {
+            return Err(LaneError::Refused(format!(
+                "the entry page {entry} below '{folder}' is empty (hint: did its build stop early? --allow-no-index publishes it all the same)"
+            )));
+        }
+        if found.is_none() {
             return Err(LaneError::Refused(format!(
                 "the site has no {entry} among its {own} files below '{folder}' (hint: --allow-no-index publishes it all the same)"
             )));
@@ -122,16 +130,12 @@ fn upload(job: &Job<'_>, files: Vec<SiteFile>) -> Result<((Deploy, Draft), Strin
             "uploaded by an earlier attempt of this run".to_owned(),
         ));
     }
-    let deploy = create(job, site)?;
     let digests: BTreeMap<String, String> = files
         .iter()
         .map(|file| (file.path.clone(), file.sha1.clone()))
         .collect();
-    let accepted = job.change(|until_ms| {
-        job.netlify
-            .until(until_ms)
-            .set_files(&deploy, &digests, Some(&job.plan.commit))
-    })?;
+    let accepted = with_files(job, &site, &digests)?;
+    let deploy = accepted.id.clone();
     let required = required(job, &deploy, accepted)?;
     let sent = send(job, &deploy, &files, &required)?;
     let ready = wait_ready(job, &deploy, &files)?;
@@ -224,6 +228,12 @@ fn send_one(job: &Job<'_>, deploy: &DeployId, file: &SiteFile) -> Result<(), Lan
     /// The lease's time bounds an attempt with its retries, so that none starts after it; the next one has the lease renewed.
     const ATTEMPTS_MAX: u32 = 3;
     let content = job.inputs.read(&file.path)?;
+    if hex(&Sha1::digest(&content)) != file.sha1 {
+        return Err(LaneError::Failed(format!(
+            "{} changed while it was uploaded (hint: does the build leave a process behind that still writes?)",
+            file.path
+        )));
+    }
     let mut attempt = 1;
     loop {
         let error = match job.attempt(|until_ms| {

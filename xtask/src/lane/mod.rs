@@ -6,6 +6,7 @@ pub mod draft;
 pub mod frontend;
 pub mod live_copy;
 pub mod proxies;
+mod reconcile;
 pub mod smoke;
 pub mod trigger;
 pub mod undo;

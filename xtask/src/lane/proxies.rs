@@ -295,6 +295,7 @@ mod tests {
         Ok(PublicFile {
             status,
             sha1: hex(&Sha1::digest(body)),
+            size: body.len() as u64,
             age_s: None,
             body: body.into(),
             headers: http::HeaderMap::new(),

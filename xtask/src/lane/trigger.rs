@@ -6,6 +6,7 @@ use crate::ids::DeployId;
 use crate::job::{Job, LaneError, OUTAGE, poll_interval};
 use crate::lane::backend::not_known;
 use crate::lane::draft::settle;
+use crate::lane::reconcile;
 use crate::once::{Probe, once};
 use crate::render::{Triggered, find_ours};
 use serde::{Deserialize, Serialize};
@@ -87,7 +88,7 @@ pub(super) fn trigger(job: &Job<'_>) -> Result<DeployId, LaneError> {
 
 fn accepted(job: &Job<'_>) -> Result<Accepted, LaneError> {
     let commit = &job.plan.commit;
-    let mut seen = seen(job)?;
+    let mut seen = reconcile::seen(job)?;
     let started = job.now_ms();
     loop {
         let outcome = once(
@@ -144,7 +145,7 @@ fn accepted(job: &Job<'_>) -> Result<Accepted, LaneError> {
                     return Err(LaneError::Failed(format!("{error:#}")));
                 }
                 job.wait(poll_interval(job.world, waited).max(Duration::from_secs(1)))?;
-                seen = self::seen(job)?;
+                seen = reconcile::seen(job)?;
             }
             Err(error) => return Err(error.into()),
         }
@@ -179,20 +180,9 @@ fn name(job: &Job<'_>, accepted: Accepted) -> Result<Accepted, LaneError> {
     })
 }
 
-/// The deploys that are there before ours is.
-fn seen(job: &Job<'_>) -> Result<BTreeSet<DeployId>, LaneError> {
-    Ok(job
-        .read(OUTAGE, || job.service().recent())?
-        .into_iter()
-        .map(|deploy| deploy.id)
-        .collect())
-}
-
 /// Our deploy among the newest ones.
 fn find(job: &Job<'_>, seen: &BTreeSet<DeployId>) -> Result<Option<DeployId>, LaneError> {
-    let recent = job.read(OUTAGE, || job.service().recent())?;
-    let ours = find_ours(&recent, seen, "api", Some(&job.plan.commit));
-    Ok(ours.map(|deploy| deploy.id.clone()))
+    reconcile::find(job, seen, "api", Some(&job.plan.commit))
 }
 
 fn is_conflict(error: &anyhow::Error) -> bool {
@@ -205,22 +195,14 @@ fn is_conflict(error: &anyhow::Error) -> bool {
 fn find_queued(job: &Job<'_>, accepted: Accepted) -> Result<DeployId, LaneError> {
     let started = job.now_ms();
     let budget = job.target.policy.deploy_timeout;
-    loop {
+    let found = loop {
         let recent = job
             .read(budget, || job.service().recent())
             .map_err(|error| not_known(error, "the provider queued the deploy"))?;
         if let Some(ours) = find_ours(&recent, &accepted.seen, "api", Some(&job.plan.commit)) {
-            let id = ours.id.clone();
-            name(
-                job,
-                Accepted {
-                    deploy: Some(id.clone()),
-                    ..accepted
-                },
-            )?;
-            return Ok(id);
+            break ours.id.clone();
         }
-        if let Some(before) = recent.iter().find(|deploy| !deploy.status.is_terminal()) {
+        if let Some(before) = recent.iter().find(|deploy| deploy.is_under_way()) {
             job.progress(
                 Step::BackendDeploy,
                 format!("queued behind {} ({})", before.id, before.status),
@@ -228,10 +210,45 @@ fn find_queued(job: &Job<'_>, accepted: Accepted) -> Result<DeployId, LaneError>
         }
         let waited = job.since(started);
         if waited >= budget {
-            return Err(LaneError::Unknown(
-                "the provider queued the deploy and did not start it in time".to_owned(),
-            ));
+            match settle(job, || find(job, &accepted.seen))? {
+                Some(id) => break id,
+                None => return Err(never_started(job, &accepted.seen, waited)?),
+            }
         }
         job.wait(poll_interval(job.world, waited))?;
+    };
+    name(
+        job,
+        Accepted {
+            deploy: Some(found.clone()),
+            ..accepted
+        },
+    )?;
+    Ok(found)
+}
+
+/// What it means that an accepted trigger has made no deploy: while the provider works on something it may yet; afterwards it will
+/// not, and a later attempt asks anew.
+fn never_started(
+    job: &Job<'_>,
+    seen: &BTreeSet<DeployId>,
+    waited: Duration,
+) -> Result<LaneError, LaneError> {
+    let recent = job.read(OUTAGE, || job.service().recent())?;
+    if let Some(other) = recent.iter().find(|deploy| deploy.is_under_way()) {
+        return Ok(LaneError::Unknown(format!(
+            "the provider queued the deploy behind {} ({}) and did not start it in time",
+            other.id, other.status
+        )));
     }
+    job.world.journal().withdraw(&job.run, TRIGGER)?;
+    let text = format!(
+        "the provider accepted the deploy {} s ago and never started it, and has nothing queued or under way",
+        waited.as_secs()
+    );
+    let live = recent.into_iter().find(|deploy| deploy.status.is_live());
+    Ok(match live.filter(|live| !seen.contains(&live.id)) {
+        Some(newer) => LaneError::Superseded(format!("{text}; {} became live", newer.id)),
+        None => LaneError::Failed(text),
+    })
 }

@@ -2,13 +2,12 @@
 
 use crate::event::{LaneState, Step};
 use crate::ids::{Commit, DeployId, Lane};
-use crate::job::{Job, LaneError, OUTAGE};
+use crate::job::{Job, LaneError};
 use crate::lane::backend::{self, Ended};
 use crate::lane::draft::settle;
 use crate::lane::frontend::{Draft, publish_deploy, published};
-use crate::lane::verify;
+use crate::lane::{reconcile, verify};
 use crate::once::{Probe, once};
-use crate::render::find_ours;
 use std::collections::BTreeSet;
 
 /// Makes the site's previous deploy public again.
@@ -57,13 +56,7 @@ pub fn backend(job: &Job<'_>) -> Result<DeployId, LaneError> {
                 )));
             }
         }
-        let proof = match commit {
-            Some(commit) => prove_old(job, commit)?,
-            None => {
-                "what answered before the release is not known, so its identity was not compared"
-                    .to_owned()
-            }
-        };
+        let proof = prove_old(job, commit.as_ref())?;
         Ok((id.clone(), format!("{id} brought back {before}; {proof}")))
     })?;
     job.lane(
@@ -75,8 +68,13 @@ pub fn backend(job: &Job<'_>) -> Result<DeployId, LaneError> {
     Ok(id)
 }
 
-fn prove_old(job: &Job<'_>, commit: &Commit) -> Result<String, LaneError> {
-    verify::identity(job, Step::UndoBackend, commit).map_err(|error| match error {
+/// The old release is judged by what it was released with: it cannot know a path that came later.
+fn prove_old(job: &Job<'_>, commit: Option<&Commit>) -> Result<String, LaneError> {
+    let contract = job.old_contract();
+    let Some(commit) = commit else {
+        return Ok("the provider names no commit of it, so it was not compared".to_owned());
+    };
+    verify::identity(job, Step::UndoBackend, &contract, commit).map_err(|error| match error {
         LaneError::Failed(text) | LaneError::Unverifiable(text) => LaneError::Failed(format!(
             "after the rollback: {text} (does an auto-deploy undo it?)"
         )),
@@ -99,23 +97,27 @@ pub fn has_begun(job: &Job<'_>) -> Result<bool, LaneError> {
         .is_some())
 }
 
+/// The deploy by which this run brought the backend back, if it did.
+pub fn rolled_back_to(job: &Job<'_>) -> Option<DeployId> {
+    let key = key(job.baseline.backend.as_ref()?);
+    let row = job.world.journal().intent(&job.run, &key).ok()??;
+    serde_json::from_str(&row.outcome?).ok()
+}
+
 fn key(before: &DeployId) -> String {
     format!("backend.rollback.{before}")
 }
 
 fn roll_back(job: &Job<'_>, before: &DeployId) -> Result<DeployId, LaneError> {
-    let recent = || job.read(OUTAGE, || job.service().recent());
-    let seen: BTreeSet<DeployId> = recent()?.into_iter().map(|deploy| deploy.id).collect();
-    let find = |seen: &BTreeSet<DeployId>| {
-        Ok(find_ours(&recent()?, seen, "rollback", None).map(|deploy| deploy.id.clone()))
-    };
+    let seen = reconcile::seen(job)?;
     let id = once(
         job.world,
         &job.run,
         &key(before),
         &seen,
         |seen: &BTreeSet<DeployId>| {
-            Ok(settle(job, || find(seen))?.map_or(Probe::Absent, Probe::Found))
+            let found = settle(job, || reconcile::find(job, seen, "rollback", None))?;
+            Ok(found.map_or(Probe::Absent, Probe::Found))
         },
         || {
             job.attempt(|until_ms| {

@@ -1,11 +1,13 @@
 //! Proof from outside: who answers, and with what bytes.
 
+use crate::contract::{Contract, Rung};
 use crate::event::Step;
+use crate::http::ApiError;
 use crate::ids::Commit;
 use crate::inputs::SiteFile;
 use crate::job::{Job, LaneError, OUTAGE};
 use crate::netlify::Deploy;
-use crate::service::{self, Identity, Service, SiteAddress};
+use crate::service::{self, Identity, PublicFile, Service, SiteAddress};
 use crate::site_rules::is_rule_file;
 use std::time::Duration;
 
@@ -22,22 +24,27 @@ const BAD_MAX: u32 = 60;
 const PROBES_MAX: u32 = 240;
 
 /// One look at who answers.
-pub fn look(job: &Job<'_>, expected: &Commit) -> Identity {
-    Service::new(job.world, &job.target.service_url).identity(&job.config.backend.health, expected)
+pub fn look(job: &Job<'_>, contract: &Contract, expected: &Commit) -> Identity {
+    Service::new(job.world, &job.target.service_url, contract).identity(expected)
 }
 
-/// Asks until the service answered with `commit`, healthy, as often in a row as the policy says.
+/// Asks until the service answered as `commit`, healthy, as often in a row as the policy says. What that proves is in the contract.
 ///
 /// # Errors
 /// When it does not, or cannot be judged from outside.
-pub fn identity(job: &Job<'_>, step: Step, commit: &Commit) -> Result<String, LaneError> {
+pub fn identity(
+    job: &Job<'_>,
+    step: Step,
+    contract: &Contract,
+    commit: &Commit,
+) -> Result<String, LaneError> {
     let policy = &job.target.policy;
     let (mut good, mut bad, mut good_total) = (0, 0, 0);
     let mut degraded = None;
     let mut last = String::new();
-    let mut is_silent = false;
+    let (mut is_silent, mut is_nameless) = (false, false);
     for probe in 1..=PROBES_MAX {
-        match look(job, commit) {
+        match look(job, contract, commit) {
             Identity::Ours { warning } => {
                 good += 1;
                 good_total += 1;
@@ -46,8 +53,8 @@ pub fn identity(job: &Job<'_>, step: Step, commit: &Commit) -> Result<String, La
             }
             Identity::AuthWall => {
                 return Err(LaneError::Unverifiable(format!(
-                    "{}{} asks for a login, so the version cannot be proven from outside",
-                    job.target.service_url, job.config.backend.health
+                    "{}{} asks for a login, so nothing can be proven from outside",
+                    job.target.service_url, contract.health
                 )));
             }
             other => {
@@ -55,6 +62,7 @@ pub fn identity(job: &Job<'_>, step: Step, commit: &Commit) -> Result<String, La
                 bad += 1;
                 last = other.to_string();
                 is_silent = matches!(other, Identity::Away(_));
+                is_nameless = matches!(other, Identity::NoVersion(_));
                 // Silence says nothing about the service while nothing else can be reached either.
                 if bad >= BAD_MAX && is_silent && is_offline(job) {
                     job.warn("neither the service nor its provider can be reached: waiting for the network");
@@ -66,7 +74,18 @@ pub fn identity(job: &Job<'_>, step: Step, commit: &Commit) -> Result<String, La
             if let Some(warning) = degraded {
                 job.warn(format!("the backend is healthy with a warning: {warning}"));
             }
-            return Ok(format!("{} answered {good} times in a row", commit.short()));
+            let provider = provider_agrees(job, contract, commit)?;
+            return Ok(format!(
+                "{} answered {good} times in a row{provider}",
+                commit.short()
+            ));
+        }
+        // There is nothing to go back to, and the service itself is well.
+        if bad >= BAD_MAX && is_nameless && job.baseline.backend.is_none() {
+            return Err(LaneError::Unverifiable(format!(
+                "who answers cannot be told: {last}; deploy.toml promises {} (hint: `version`, `commit_field` and `identity` under [backend] say what is asked)",
+                contract.rung
+            )));
         }
         if bad >= BAD_MAX {
             return Err(LaneError::Failed(format!(
@@ -92,6 +111,33 @@ pub fn identity(job: &Job<'_>, step: Step, commit: &Commit) -> Result<String, La
     )))
 }
 
+/// Where the answers prove nothing, the provider's word is asked: that what is live is of this commit. What that leaves unproven
+/// is said.
+fn provider_agrees(
+    job: &Job<'_>,
+    contract: &Contract,
+    commit: &Commit,
+) -> Result<String, LaneError> {
+    let Some(unproven) = contract.rung.unproven() else {
+        return Ok(String::new());
+    };
+    if contract.rung == Rung::Provider {
+        let live = job.read(OUTAGE, || job.service().live())?;
+        let said = live.as_ref().map(|deploy| deploy.commit.as_ref());
+        if !matches!(said, Some(named) if named.is_none_or(|named| named == commit)) {
+            let said = said
+                .flatten()
+                .map_or("nothing", |named| named.short())
+                .to_owned();
+            return Err(LaneError::Failed(format!(
+                "the service answers, but the provider says that {said} is live, not {}",
+                commit.short()
+            )));
+        }
+    }
+    Ok(format!("; {unproven}"))
+}
+
 /// Whether the provider cannot be reached either: then silence is the network's, and no evidence against the service.
 pub fn is_offline(job: &Job<'_>) -> bool {
     job.service()
@@ -103,13 +149,13 @@ pub fn is_offline(job: &Job<'_>) -> bool {
 ///
 /// # Errors
 /// When the run was cancelled meanwhile, or nothing at all can be reached.
-pub fn answers(job: &Job<'_>, commit: &Commit) -> Result<bool, LaneError> {
+pub fn answers(job: &Job<'_>, contract: &Contract, commit: &Commit) -> Result<bool, LaneError> {
     /// Two lost answers are a network's doing; more are the service's.
     const TOLERATED: u32 = 2;
     let started = job.now_ms();
     let (mut good, mut bad) = (0, 0);
     while good < job.target.policy.identity_consecutive {
-        let found = look(job, commit);
+        let found = look(job, contract, commit);
         if matches!(found, Identity::Ours { .. }) {
             good += 1;
         } else {
@@ -168,13 +214,29 @@ pub fn site_serves(
     Ok(format!("{} files fetched and compared{note}", wanted.len()))
 }
 
+/// Fetches one file of the site. The lease is kept while a long one comes; whether it was lost is found out before anything changes.
+///
+/// # Errors
+/// When no answer came.
+pub fn fetch(
+    job: &Job<'_>,
+    address: &SiteAddress,
+    file: &SiteFile,
+) -> Result<PublicFile, ApiError> {
+    let keep = || {
+        let _found_out_later = job.lease.keep(job.world);
+    };
+    service::site_file(job.world, address, &file.path, file.size, &keep)
+}
+
 /// Whether the bytes are exactly ours; a page that the provider rewrites is tolerated when it is there at all.
 fn serves(job: &Job<'_>, address: &SiteAddress, file: &SiteFile) -> Result<bool, LaneError> {
     let started = job.now_ms();
     loop {
-        let fetched = service::site_file(job.world, address, &file.path);
-        // An edge that lags behind and a network that is away are two things.
+        let fetched = fetch(job, address, file);
+        // An edge that lags behind and a network that is away are two things; a long file takes its time in both.
         let budget = if fetched.is_ok() { EDGE_BUDGET } else { OUTAGE };
+        let budget = budget + service::transfer_time(file.size);
         let problem = match fetched {
             Ok(found) if found.sha1 == file.sha1 => return Ok(true),
             Ok(found) if found.status == 200 && is_page(&file.path) => return Ok(false),
@@ -183,7 +245,10 @@ fn serves(job: &Job<'_>, address: &SiteAddress, file: &SiteFile) -> Result<bool,
                     .age_s
                     .map(|age| format!(", cached for {age} s"))
                     .unwrap_or_default();
-                format!("status {}, content {}{age}", found.status, found.sha1)
+                format!(
+                    "status {}, {} of {} bytes, content {}{age}",
+                    found.status, found.size, file.size, found.sha1
+                )
             }
             Err(error) => error.to_string(),
         };

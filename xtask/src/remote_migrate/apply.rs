@@ -7,6 +7,7 @@ use crate::event::{EventKind, Step, StepEnd};
 use crate::executor::{Verdict, cancelled_exit};
 use crate::exit::Exit;
 use crate::facts;
+use crate::ids::Commit;
 use crate::job::{LaneError, Preparation, poll_interval};
 use crate::lane::checks::Workshop;
 use crate::lane::live_copy::LiveCopy;
@@ -75,7 +76,9 @@ impl Database<'_> {
     /// A run of its own, under the lease: a release must not find the database changing.
     pub(super) fn apply(&self, files: &[MigrationFile], state: &AdminState) -> Report {
         let (session, options) = (self.session, Options::default());
-        let row = run::new_row(session, "migrate", &state.commit);
+        let unknown = Commit(String::new());
+        let commit = state.commit.as_ref().unwrap_or(&unknown);
+        let row = run::new_row(session, "migrate", commit);
         let begun = run::begin_new(
             session,
             &options,

@@ -51,7 +51,7 @@ pub(super) fn allows(
         return Ok(());
     }
     let known = migrations(session, course.target);
-    let newer = match live_history(session) {
+    let newer = match live_history(session, course.current) {
         Ok(history) => {
             let rows: BTreeMap<&str, Option<bool>> = history
                 .iter()
@@ -75,8 +75,16 @@ pub(super) fn allows(
                 .flat_map(|entry| migrations(session, entry))
                 .collect();
             let lint = lint(session);
+            let breaks = |name: &str| {
+                let mut releases = course.since.iter().map(|entry| &entry.record.breaking);
+                releases.any(|files| files.iter().any(|file| file == name))
+            };
             judge(recorded.difference(&known).map(String::as_str), |name| {
-                lint.get(name).copied()
+                if breaks(name) {
+                    Some(false)
+                } else {
+                    lint.get(name).copied()
+                }
             })
         }
     };
@@ -101,14 +109,16 @@ pub(super) fn allows(
 }
 
 /// The applied migrations as the running service tells them, or why it does not.
-fn live_history(session: &Session<'_>) -> Result<Vec<Applied>, String> {
+fn live_history(session: &Session<'_>, current: &Live) -> Result<Vec<Applied>, String> {
     let Some(token) = session.admin_token else {
         return Err(format!(
             "the live schema could not be read: {} is not set",
             CredentialName::TandemAdminToken.variable()
         ));
     };
-    let service = Service::of(session.world, session.config, session.target);
+    let configured = session.config.backend.contract();
+    let contract = current.record.contract().unwrap_or(&configured);
+    let service = Service::new(session.world, &session.target.service_url, contract);
     service
         .admin_state(token)
         .map(|state| state.history)

@@ -2,6 +2,7 @@
 //! providers and the database may show the run's own work.
 
 use super::{Ended, Options, Session, no_journal};
+use crate::contract::Contract;
 use crate::event::{EventKind, LaneDecision, Step};
 use crate::exit::Exit;
 use crate::ids::{ReleaseId, RunId};
@@ -29,6 +30,9 @@ pub(super) struct Beginning {
     /// Name, and whether the version that was live can run on it.
     migrations: Vec<(String, bool)>,
     steps: Vec<Step>,
+    /// What the service is judged by after it. Runs of older programs judged by their configuration.
+    #[serde(default)]
+    contract: Option<Contract>,
     /// Whether it releases a bundle, and so runs no configured command. Runs of older programs knew no bundles.
     #[serde(default)]
     bundle: bool,
@@ -48,6 +52,7 @@ impl Beginning {
                 .map(|file| (file.name.clone(), file.compatible))
                 .collect(),
             steps: plan.steps.clone(),
+            contract: Some(plan.contract.clone()),
             bundle: session.preparation.bundle().is_some(),
         }
     }
@@ -68,6 +73,7 @@ impl Beginning {
                 })
                 .collect(),
             steps: self.steps.clone(),
+            contract: self.contract.clone().unwrap_or(now.contract),
             ..now
         }
     }

@@ -1,14 +1,37 @@
 //! Tests of the service client against scripted and recorded answers.
 
 use super::*;
+use crate::contract::Place;
 use crate::http::script::{Script, answer, answer_with, fault, key};
 
 const BASE: &str = "https://svc.example";
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
+fn contract(health: &str, rung: Rung) -> Contract {
+    Contract {
+        health: health.to_owned(),
+        version: "/api/version".to_owned(),
+        admin: "/api/admin".to_owned(),
+        rung,
+    }
+}
+
+fn told(path: &str, field: &str) -> Told {
+    Told {
+        path: path.to_owned(),
+        place: Place::Field(field.to_owned()),
+    }
+}
+
+fn service(world: &Script) -> Service<'_> {
+    Service::new(world, BASE, &contract("/api/health", Rung::Provider))
+}
+
+/// A service that tells its commit in the field `version` of its health.
 fn look(answers: Vec<Result<Response, SendError>>) -> Identity {
     let world = Script::new(answers);
-    Service::new(&world, BASE).identity("/api/health", &Commit::from(COMMIT))
+    let rung = Rung::Commit(told("/api/health", "version"));
+    Service::new(&world, BASE, &contract("/api/health", rung)).identity(&Commit::from(COMMIT))
 }
 
 fn body(text: &str) -> Identity {
@@ -29,20 +52,83 @@ fn healthy_but_not_ours() {
         body(r#"{"status":"healthy","version":"fedcba9876"}"#),
         Identity::Other(Commit::from("fedcba9876"))
     );
-    // Six digits are too few to be sure.
-    assert_eq!(
-        body(r#"{"version":"012345"}"#),
-        Identity::Other(Commit::from("012345"))
-    );
     for text in [
         r#"{"status":"healthy"}"#,
         r#"{"version":"unknown"}"#,
         r#"{"version":""}"#,
         r#"{"version":null}"#,
+        // The version of a package, with the commit where nobody said that it is.
+        r#"{"version":"1.0.0","commit":"0123456789abcdef0123456789abcdef01234567"}"#,
+        // Six digits are too few to be sure.
+        r#"{"version":"012345"}"#,
         "OK",
     ] {
-        assert_eq!(body(text), Identity::NoVersion, "{text}");
+        assert!(matches!(body(text), Identity::NoVersion(_)), "{text}");
     }
+}
+
+#[test]
+fn the_commit_is_read_where_the_contract_says() {
+    let other = "f".repeat(40);
+    let healthy = || answer(200, &format!(r#"{{"status":"ok","version":"{other}"}}"#));
+    let commit = |text: &str| answer(200, &format!(r#"{{"build":{{"sha":"{text}"}}}}"#));
+    let look = |answers| {
+        let world = Script::new(answers);
+        let rung = Rung::Commit(told("/about", "build.sha"));
+        let contract = contract("/healthz", rung);
+        let seen = Service::new(&world, BASE, &contract).identity(&Commit::from(COMMIT));
+        let paths = [format!("GET {BASE}/healthz"), format!("GET {BASE}/about")];
+        assert_eq!(world.sent(), paths);
+        seen
+    };
+    assert_eq!(
+        look(vec![healthy(), commit(COMMIT)]),
+        Identity::Ours { warning: None }
+    );
+    assert_eq!(
+        look(vec![healthy(), commit(&other)]),
+        Identity::Other(Commit(other.clone()))
+    );
+    let unsaid = look(vec![healthy(), answer(404, "")]);
+    assert_eq!(unsaid, Identity::NoVersion("/about answers 404".to_owned()));
+    let silent = look(vec![healthy(), fault(SendErrorKind::NotSent)]);
+    assert!(matches!(silent, Identity::Away(_)));
+}
+
+#[test]
+fn where_no_commit_is_promised_only_a_whole_other_one_disproves() {
+    let other = "f".repeat(40);
+    for (text, expected) in [
+        (r#"{"version":"1.0.0"}"#.to_owned(), None),
+        (r#"{"version":"20261128"}"#.to_owned(), None),
+        ("OK".to_owned(), None),
+        (format!(r#"{{"commit":"{COMMIT}"}}"#), None),
+        (
+            format!(r#"{{"version":"1.0.0","commit":"{other}"}}"#),
+            Some(&other),
+        ),
+    ] {
+        let world = Script::new([answer(200, &text)]);
+        let seen = service(&world).identity(&Commit::from(COMMIT));
+        let wanted = expected.map_or(Identity::Ours { warning: None }, |commit| {
+            Identity::Other(Commit(commit.clone()))
+        });
+        assert_eq!(seen, wanted, "{text}");
+    }
+}
+
+#[test]
+fn the_usual_places_are_looked_at_for_the_expected_commit() {
+    let find = |version: &str, health: &str| {
+        let world = Script::new([answer(200, version), answer(200, health)]);
+        service(&world).tells(&Commit::from(COMMIT))
+    };
+    let commit = format!(r#"{{"commit":"{COMMIT}"}}"#);
+    let version = format!(r#"{{"commit":"1.2","version":"{COMMIT}"}}"#);
+    assert_eq!(find(&commit, ""), Some(told("/api/version", "commit")));
+    assert_eq!(find("<html>", &commit), Some(told("/api/health", "commit")));
+    assert_eq!(find("{}", &version), Some(told("/api/health", "version")));
+    assert_eq!(find(r#"{"commit":"fedcba9"}"#, r#"{"version":"1"}"#), None);
 }
 
 #[test]
@@ -91,10 +177,17 @@ fn degraded_is_healthy_with_a_warning() {
 #[test]
 fn walls_pages_and_silence() {
     assert_eq!(look(vec![answer(401, "")]), Identity::AuthWall);
-    assert!(matches!(
-        body("<!doctype html><title>Welcome</title>"),
-        Identity::Unhealthy { status: 200, .. }
-    ));
+    for elsewhere in [
+        answer(200, "<!doctype html><title>Welcome</title>"),
+        answer(404, r#"{"error":"no such path"}"#),
+    ] {
+        assert!(matches!(look(vec![elsewhere]), Identity::Elsewhere(_)));
+    }
+    // A service whose health is its front page.
+    let world = Script::new([answer(200, "<html>")]);
+    let front = contract("/", Rung::Provider);
+    let seen = Service::new(&world, BASE, &front).identity(&Commit::from(COMMIT));
+    assert_eq!(seen, Identity::Ours { warning: None });
     let seen = look(vec![fault(SendErrorKind::NotSent)]);
     assert!(matches!(seen, Identity::Away(_)));
 }
@@ -117,12 +210,12 @@ fn redirects_stay_on_the_site() {
     );
     let seen = look(vec![to("https://login.example/sso")]);
     assert!(
-        matches!(&seen, Identity::Unhealthy { text, .. } if text.contains("login.example")),
+        matches!(&seen, Identity::Elsewhere(text) if text.contains("login.example")),
         "{seen:?}"
     );
     let seen = look(vec![to("/login"), answer(200, "<html>")]);
     assert!(
-        matches!(&seen, Identity::Unhealthy { text, .. } if text.contains("/login")),
+        matches!(&seen, Identity::Elsewhere(text) if text.contains("/login")),
         "{seen:?}"
     );
 }
@@ -130,7 +223,8 @@ fn redirects_stay_on_the_site() {
 #[test]
 fn a_probe_is_one_short_request() {
     let world = Script::new([answer(500, "")]);
-    Service::new(&world, "https://svc.example/").identity("health", &Commit::from(COMMIT));
+    let contract = contract("health", Rung::Provider);
+    Service::new(&world, "https://svc.example/", &contract).identity(&Commit::from(COMMIT));
     assert_eq!(world.sent(), ["GET https://svc.example/health"]);
     assert_eq!(world.last().1.timeout, Duration::from_secs(5));
 }
@@ -144,7 +238,7 @@ fn the_state_of_the_database_is_read() {
     );
     let world = Script::new([answer(200, &text)]);
     let token = key();
-    let state = Service::new(&world, BASE).admin_state(&token).unwrap();
+    let state = service(&world).admin_state(&token).unwrap();
     assert_eq!(
         (
             state.schema.generation,
@@ -168,7 +262,12 @@ fn the_state_of_the_database_is_read() {
 fn the_paths_of_deploy_toml_are_asked() {
     let (token, text) = (key(), r#"{"commit":"c","outcome":"up_to_date"}"#);
     let world = Script::new([answer(200, text), answer(404, ""), answer(200, text)]);
-    let service = Service::new(&world, BASE).with_paths("about", "/ops/admin/");
+    let contract = Contract {
+        version: "about".to_owned(),
+        admin: "/ops/admin/".to_owned(),
+        ..contract("/health", Rung::Provider)
+    };
+    let service = Service::new(&world, BASE, &contract);
     service.version().unwrap();
     service
         .until(60_000)
@@ -190,7 +289,7 @@ fn a_refused_migration_is_an_answer() {
     let token = key();
     let failed = r#"{"outcome":"failed","applied":[],"pending":["b.sql"],"backup":null,"error":{"file":"b.sql","line":3,"message":"no such table"}}"#;
     let world = Script::new([answer(500, failed)]);
-    let migrated = Service::new(&world, BASE).admin_migrate(&token).unwrap();
+    let migrated = service(&world).admin_migrate(&token).unwrap();
     assert_eq!(
         (
             migrated.outcome.as_str(),
@@ -201,12 +300,12 @@ fn a_refused_migration_is_an_answer() {
 
     let world = Script::new([answer(500, "oops")]);
     assert!(matches!(
-        Service::new(&world, BASE).admin_migrate(&token),
+        service(&world).admin_migrate(&token),
         Err(ApiError::InDoubt(_))
     ));
     let world = Script::new([answer(404, "")]);
     assert!(matches!(
-        Service::new(&world, BASE).admin_migrate(&token),
+        service(&world).admin_migrate(&token),
         Err(ApiError::NotFound(_))
     ));
 }
@@ -215,7 +314,7 @@ fn a_refused_migration_is_an_answer() {
 fn files_are_fetched_past_caches_from_the_named_host() {
     let world = Script::new([answer_with(404, &[("age", "5")], "abc")]);
     let address = SiteAddress::permalink("http://127.0.0.1:8080", "http://d1--shop.localhost");
-    let file = site_file(&world, &address, "/sub/a b.js").unwrap();
+    let file = site_file(&world, &address, "/sub/a b.js", 0, &|| {}).unwrap();
     assert_eq!((file.status, file.age_s), (404, Some(5)));
     // The digest of FIPS 180's first example.
     assert_eq!(file.sha1, "a9993e364706816aba3e25717850c26c9cd0d89d");

@@ -19,6 +19,8 @@ pub struct MemoryInputs {
     pub files: BTreeMap<String, Vec<u8>>,
     /// Why the rehearsal fails, if it does.
     pub rehearsal_fails: Option<String>,
+    /// A file that somebody writes to after it was listed.
+    pub changing: Option<String>,
     /// The run that the release file names.
     pub run: Mutex<Option<RunId>>,
 }
@@ -55,9 +57,14 @@ impl Inputs for MemoryInputs {
     }
 
     fn read(&self, path: &str) -> Result<Vec<u8>> {
-        self.all()
+        let mut content = self
+            .all()
             .remove(path)
-            .with_context(|| format!("there is no {path}"))
+            .with_context(|| format!("there is no {path}"))?;
+        if self.changing.as_deref() == Some(path) {
+            content.push(b'!');
+        }
+        Ok(content)
     }
 
     fn rules(&self, _is_built: bool) -> Result<RuleFiles> {

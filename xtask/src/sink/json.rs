@@ -8,7 +8,7 @@ use crate::dispatch::Sink;
 use crate::event::{Event, LaneDecision, LaneState, Step};
 use crate::exit::Exit;
 use crate::ids::{Commit, DeployId, EnvironmentName, Lane, ReleaseId, RunId};
-use crate::plan::{Facts, Pending, Plan};
+use crate::plan::{Facts, Pending, Plan, Remarks};
 use crate::run::Ended;
 use crate::state::{LaneStatus, RunState};
 use serde::Serialize;
@@ -169,10 +169,12 @@ struct PlanDocument<'a> {
     lanes: &'a [LaneDecision],
     migrations: &'a [Pending],
     unselected: &'a [String],
+    refusals: &'a [String],
+    warnings: &'a [String],
 }
 
 /// The document of `plan --json`.
-pub fn plan(plan: &Plan, facts: &Facts) -> String {
+pub fn plan(plan: &Plan, facts: &Facts, remarks: &Remarks) -> String {
     document(&PlanDocument {
         environment: &plan.environment,
         commit: &plan.commit,
@@ -183,6 +185,8 @@ pub fn plan(plan: &Plan, facts: &Facts) -> String {
         lanes: &plan.lanes,
         migrations: &plan.migrations,
         unselected: &facts.unselected,
+        refusals: &remarks.refusals,
+        warnings: &remarks.warnings,
     })
 }
 
@@ -313,7 +317,7 @@ mod tests {
             name: "0003_add_region.sql".to_owned(),
             compatible: true,
         });
-        assert_snapshot!(plan(&value, &facts), @r#"
+        assert_snapshot!(plan(&value, &facts, &Remarks::default()), @r#"
         {
           "environment": "production",
           "commit": "1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d",
@@ -336,7 +340,8 @@ mod tests {
                 "frontend/js/old.js"
               ],
               "type_changed": [],
-              "rule": "frontend/**"
+              "rule": "frontend/**",
+              "identity": ""
             },
             {
               "lane": "backend",
@@ -346,7 +351,8 @@ mod tests {
               "modified": [],
               "deleted": [],
               "type_changed": [],
-              "rule": null
+              "rule": null,
+              "identity": ""
             }
           ],
           "migrations": [
@@ -357,7 +363,9 @@ mod tests {
           ],
           "unselected": [
             "README.md"
-          ]
+          ],
+          "refusals": [],
+          "warnings": []
         }
         "#);
     }

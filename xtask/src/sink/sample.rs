@@ -1,5 +1,6 @@
 //! Runs for the sinks' tests, each written down as the events that its engine emits.
 
+use crate::contract::{Contract, Rung};
 use crate::event::{Event, EventKind, LaneDecision, LaneState, Step, StepEnd};
 use crate::executor::Verdict;
 use crate::exit::Exit;
@@ -533,14 +534,18 @@ pub(crate) fn facts(dirty: &[&str], unselected: &[&str]) -> Facts {
         rules: BTreeMap::new(),
         live: None,
         deployed: BTreeMap::new(),
+        answering: BTreeMap::new(),
+        contract: contract(),
         pending: Vec::new(),
         schema_known: true,
+        asks_schema: true,
         checks: Vec::new(),
         unselected: owned(unselected),
         frontend_builds: false,
         backend_migrates: true,
         smoke: Vec::new(),
         bakes: true,
+        unsent: None,
     }
 }
 
@@ -555,7 +560,18 @@ pub(crate) fn planned(facts: &Facts, frontend: bool, backend: bool) -> Plan {
         reversible: true,
         reversible_because: "no migration is pending".to_owned(),
         migrations: Vec::new(),
+        contract: contract(),
         steps: Vec::new(),
+    }
+}
+
+/// What a service without any commit in its answers is judged by.
+pub(crate) fn contract() -> Contract {
+    Contract {
+        health: "/api/health".to_owned(),
+        version: "/api/version".to_owned(),
+        admin: "/api/admin".to_owned(),
+        rung: Rung::Provider,
     }
 }
 

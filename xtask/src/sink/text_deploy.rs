@@ -59,7 +59,7 @@ fn nothing_to_do(ended: &Ended, target: &Target) -> String {
         .map(|plan| format!(" ({})", plan.commit.short()))
         .unwrap_or_default();
     let title = format!(
-        "✓ Nothing to do: {} already has this content{commit}",
+        "✓ Nothing to do: {} already has this content{commit}, and both halves answer",
         target.name
     );
     let _infallible = writeln!(text, "{}", paint(Role::Good, &title));
@@ -471,6 +471,7 @@ mod tests {
             reversible: true,
             reversible_because: String::new(),
             migrations: Vec::new(),
+            contract: sample::contract(),
             steps: Vec::new(),
         };
         let verdict = Verdict {
@@ -485,7 +486,7 @@ mod tests {
             nothing_to_do: true,
         };
         assert_snapshot!(plain(&deploy(&ended, &RunState::default(), &target())), @r#"
-        ✓ Nothing to do: production already has this content (1a2b3c4)
+        ✓ Nothing to do: production already has this content (1a2b3c4), and both halves answer
           frontend  its 12 files are those of the live release 20261120T090000Z-0f0f0f0-0001
           backend   its 12 files are those of the live release 20261120T090000Z-0f0f0f0-0001
         "#);

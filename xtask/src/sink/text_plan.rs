@@ -4,7 +4,7 @@ use super::clean;
 use super::style::{Role, paint};
 use super::words::count;
 use crate::event::LaneDecision;
-use crate::plan::{Facts, Plan};
+use crate::plan::{Facts, Plan, Remarks};
 use std::fmt::Write as _;
 
 /// Characters of a commit's subject.
@@ -13,7 +13,7 @@ const SUBJECT_CHARS: usize = 72;
 const UNSELECTED_MAX: usize = 5;
 
 /// The plan as text; of each lane at most `max_files` paths are listed.
-pub fn plan(plan: &Plan, facts: &Facts, max_files: usize) -> String {
+pub fn plan(plan: &Plan, facts: &Facts, remarks: &Remarks, max_files: usize) -> String {
     let mut text = String::new();
     header(&mut text, plan, facts);
     for decision in &plan.lanes {
@@ -22,7 +22,27 @@ pub fn plan(plan: &Plan, facts: &Facts, max_files: usize) -> String {
     }
     text.push('\n');
     footer(&mut text, plan, facts);
+    said(&mut text, remarks);
+    while text.ends_with("\n\n") {
+        text.pop();
+    }
     text
+}
+
+/// Why a deploy would be refused, and what is worth knowing.
+fn said(text: &mut String, remarks: &Remarks) {
+    if !remarks.refusals.is_empty() {
+        text.push_str("a deploy would be refused:\n");
+    }
+    for refusal in &remarks.refusals {
+        for line in refusal.lines() {
+            let _infallible = writeln!(text, "  {}", paint(Role::Bad, &clean::line(line)));
+        }
+    }
+    for warning in &remarks.warnings {
+        let label = paint(Role::Warn, "warning:");
+        let _infallible = writeln!(text, "{label} {}", clean::line(warning));
+    }
 }
 
 fn header(text: &mut String, plan: &Plan, facts: &Facts) {
@@ -63,6 +83,10 @@ fn lane(text: &mut String, decision: &LaneDecision, max_files: usize) {
         paint(role, verdict),
         clean::line(&decision.reason)
     );
+    if decision.run && !decision.identity.is_empty() {
+        let proof = clean::line(&decision.identity);
+        let _infallible = writeln!(text, "          proof: {proof}");
+    }
     let modified: Vec<String> = decision
         .modified
         .iter()
@@ -166,9 +190,6 @@ fn footer(text: &mut String, plan: &Plan, facts: &Facts) {
             shown.join(", ")
         );
     }
-    while text.ends_with("\n\n") {
-        text.pop();
-    }
 }
 
 #[cfg(test)]
@@ -195,7 +216,7 @@ mod tests {
             compatible,
         })
         .into();
-        assert_snapshot!(plain(&plan(&value, &facts, 2)), @r#"
+        assert_snapshot!(plain(&plan(&value, &facts, &Remarks::default(), 2)), @r#"
         production: would release 1a2b3c4
           Show revenue by region
           live now: release 20261120T090000Z-0f0f0f0-0001
@@ -224,7 +245,7 @@ mod tests {
         let facts = facts(&["a", "b"], &[]);
         let mut value = planned(&facts, true, false);
         value.parent = None;
-        assert_snapshot!(plain(&plan(&value, &facts, 10)), @r#"
+        assert_snapshot!(plain(&plan(&value, &facts, &Remarks::default(), 10)), @r#"
         production: would release 1a2b3c4
           Show revenue by region
           a snapshot of the working tree: 2 changes uncommitted
@@ -245,7 +266,7 @@ mod tests {
     #[test]
     fn nothing_to_do() {
         let facts = facts(&[], &[]);
-        assert_snapshot!(plain(&plan(&planned(&facts, false, false), &facts, 10)), @r#"
+        assert_snapshot!(plain(&plan(&planned(&facts, false, false), &facts, &Remarks::default(), 10)), @r#"
         production: nothing to do for 1a2b3c4
           Show revenue by region
           live now: release 20261120T090000Z-0f0f0f0-0001
@@ -257,11 +278,44 @@ mod tests {
     }
 
     #[test]
+    fn what_a_deploy_would_refuse_is_said() {
+        let facts = facts(&[], &[]);
+        let remarks = Remarks {
+            refusals: vec![
+                "no branch of a remote holds commit 1a2b3c4 (hint: `git push`)".to_owned(),
+                "the site would lose:\n  x".to_owned(),
+            ],
+            warnings: vec!["the service also deploys on every push".to_owned()],
+        };
+        let mut value = planned(&facts, false, true);
+        value.lanes[1].added.clear();
+        value.lanes[1].modified.clear();
+        value.lanes[1].identity = "the commit in /api/version (field 'commit')".to_owned();
+        assert_snapshot!(plain(&plan(&value, &facts, &remarks, 10)), @r#"
+        production: would release 1a2b3c4
+          Show revenue by region
+          live now: release 20261120T090000Z-0f0f0f0-0001
+
+        frontend  does not run: its 12 files are those of the live release 20261120T090000Z-0f0f0f0-0001
+
+        backend   runs: backend/src/main.rs modified and 1 more
+                  proof: the commit in /api/version (field 'commit')
+
+        reversible: yes, because no migration is pending
+        a deploy would be refused:
+          no branch of a remote holds commit 1a2b3c4 (hint: `git push`)
+          the site would lose:
+          x
+        warning: the service also deploys on every push
+        "#);
+    }
+
+    #[test]
     fn foreign_names_stay_on_their_line() {
         let facts = facts(&[], &["a\nb\u{1b}[31m"]);
         let mut value = planned(&facts, true, false);
         value.lanes[0].added = vec!["::error::\r\nx\u{202e}".to_owned()];
-        let text = plain(&plan(&value, &facts, 10));
+        let text = plain(&plan(&value, &facts, &Remarks::default(), 10));
         assert!(
             text.contains("+ : :error:: x\n") && text.contains("no lane: a b\n"),
             "{text}"

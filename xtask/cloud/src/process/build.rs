@@ -8,7 +8,7 @@ use crate::reply::RunnerEvent;
 use crate::settings::{ServiceSettings, Settings};
 
 use super::checkout::{Repository, seed_caches};
-use super::{Shared, digest, environment, locked, spawn_logged};
+use super::{Shared, artifacts, digest, environment, locked, spawn_logged};
 
 /// Builds kept for rollbacks and reuse.
 const BUILDS_KEPT: usize = 30;
@@ -97,10 +97,10 @@ pub(super) fn run(
     fs_err::create_dir_all(&part)?;
     if service.artifacts.is_empty() {
         for entry in &entries {
-            copy(&source.join(&entry.path), &part.join(&entry.path))?;
+            artifacts::copy(&source.join(&entry.path), &part.join(&entry.path))?;
         }
     } else {
-        copy_artifacts(&source, &part, &service.artifacts)?;
+        artifacts::copy_selected(&source, &part, &service.artifacts)?;
     }
     fs_err::rename(&part, &done)?;
     prune(&shared.state_dir, &build);
@@ -132,42 +132,6 @@ fn run_command(
             code,
         }),
     }
-}
-
-fn copy_artifacts(source: &Path, target: &Path, patterns: &[String]) -> Result<(), Failed> {
-    let root = glob::Pattern::escape(&source.display().to_string());
-    for pattern in patterns {
-        let found = glob::glob(&format!("{root}/{pattern}"))
-            .map_err(|e| format!("the artifact pattern {pattern} is not valid: {e}"))?;
-        let mut count = 0;
-        for path in found {
-            let path = path.map_err(|e| format!("read the artifacts of {pattern}: {e}"))?;
-            let relative = path.strip_prefix(source).map_err(|e| e.to_string())?;
-            copy(&path, &target.join(relative))?;
-            count += 1;
-        }
-        if count == 0 {
-            return Err(format!("the build left nothing at {pattern}").into());
-        }
-    }
-    Ok(())
-}
-
-/// Copies a file, a link's target, or a whole folder.
-fn copy(from: &Path, to: &Path) -> Result<(), Failed> {
-    if from.is_dir() {
-        fs_err::create_dir_all(to)?;
-        for entry in fs_err::read_dir(from)? {
-            let entry = entry?;
-            copy(&entry.path(), &to.join(entry.file_name()))?;
-        }
-        return Ok(());
-    }
-    if let Some(parent) = to.parent() {
-        fs_err::create_dir_all(parent)?;
-    }
-    fs_err::copy(from, to)?;
-    Ok(())
 }
 
 /// Removes the oldest builds beyond the number kept. One that cannot be removed costs only space.

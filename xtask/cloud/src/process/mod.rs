@@ -1,5 +1,6 @@
 //! The runner: builds commits and keeps the service's processes, as the core orders, and reports what becomes of them.
 
+mod artifacts;
 mod build;
 mod checkout;
 mod child;

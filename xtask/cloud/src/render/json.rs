@@ -73,7 +73,7 @@ pub(super) fn service(cloud: &Cloud) -> Value {
         "maxShutdownDelaySeconds": settings.max_shutdown_delay_s,
         "numInstances": 1,
         "openPorts": open_ports(cloud),
-        "plan": "starter",
+        "plan": settings.plan,
         "previews": { "generation": "off" },
         "pullRequestPreviewsEnabled": "no",
         "region": "oregon",

@@ -49,6 +49,7 @@ impl Prepared {
             migrations: Vec::new(),
             unselected: Vec::new(),
             remote_branches: None,
+            folder: None,
         };
         let files = [
             (".well-known/about.txt", "known"),

@@ -234,6 +234,7 @@ fn source() -> SourceTree {
         migrations: Vec::new(),
         unselected: Vec::new(),
         remote_branches: None,
+        folder: None,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Checks of the backend's table, most of them rules of Render that would otherwise show only after the build.
 
 use super::super::at::At;
-use super::super::lanes::{Backend, Disk};
+use super::super::lanes::{Backend, Disk, IdentityProof};
 use super::super::suggest::nearest;
 use super::value::{
     check_glob, check_paths, check_relative, check_seconds, check_toolchain, check_url_path,
@@ -53,12 +53,13 @@ pub(super) fn check(checker: &mut Checker<'_>, at: &At, backend: &Backend) {
         "start = \"./target/release/backend\"",
     );
     for (key, path) in [
-        ("health", &backend.health),
-        ("version", &backend.version),
-        ("admin", &backend.admin),
+        ("health", backend.health.as_str()),
+        ("version", backend.version_path()),
+        ("admin", backend.admin.as_str()),
     ] {
         check_url_path(checker, &at.key(key), path);
     }
+    identity(checker, at, backend);
     if let Some(folder) = &backend.migrations {
         check_relative(checker, &at.key("migrations"), folder);
     }
@@ -105,6 +106,43 @@ pub(super) fn check(checker: &mut Checker<'_>, at: &At, backend: &Backend) {
         backend.rehearse.timeout_s,
         1..=TIMEOUT_MAX_S,
     );
+}
+
+/// Where the commit stands in an answer matters only to the rung that reads it there, and it stands in one place.
+fn identity(checker: &mut Checker<'_>, at: &At, backend: &Backend) {
+    let places = [
+        ("commit_field", &backend.commit_field),
+        ("commit_header", &backend.commit_header),
+    ];
+    for (key, value) in places {
+        checker.not_blank(&at.key(key), value.as_deref());
+    }
+    if backend.commit_field.is_some() && backend.commit_header.is_some() {
+        checker.report(
+            &at.key("commit_header"),
+            "the commit stands in a field or in a header, not in both",
+            "leave out the one that the service does not send",
+        );
+    }
+    let named = places.into_iter().find(|(_, value)| value.is_some());
+    if let (Some((key, _)), Some(IdentityProof::Provider | IdentityProof::Answers)) =
+        (named, backend.identity)
+    {
+        checker.report(
+            &at.key(key),
+            format!("'{key}' has no effect: `identity` says that no commit is read"),
+            "say identity = \"commit\", or leave this key out",
+        );
+    }
+    if let Some(header) = &backend.commit_header
+        && http::HeaderName::from_bytes(header.trim().as_bytes()).is_err()
+    {
+        checker.report(
+            &at.key("commit_header"),
+            format!("'{header}' cannot be a header's name"),
+            "write for example commit_header = \"x-commit\"",
+        );
+    }
 }
 
 /// Reports a value that is not among the provider's; `what` is what they call themselves.
