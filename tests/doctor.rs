@@ -83,6 +83,7 @@ fn a_released_project_is_well() {
     credentials NETLIFY_AUTH_TOKEN: ok
     credentials RENDER_API_KEY: ok
     credentials TANDEM_ADMIN_TOKEN: ok
+    frontend rules: ok
     frontend settings: ok
     backend settings: ok
     backend schema: ok

@@ -37,6 +37,7 @@ mod production;
 mod record;
 mod rollback;
 mod simulation;
+mod site_rules;
 mod smoke;
 mod suspicious_site;
 mod tidy;

@@ -298,7 +298,7 @@ fn settings_tools_and_variables_are_part_of_a_lane() {
     assert_eq!(lane(&plan, "frontend"), NOTHING);
     assert_eq!(
         plan["lanes"][1]["reason"],
-        "its configuration in deploy.toml differs from the live release: variable MAIL_KEY"
+        "its configuration differs from the live release: variable MAIL_KEY"
     );
     env.write("deploy.toml", &config);
     env.write("rust-toolchain.toml", "[toolchain]\nchannel = \"1.95.0\"\n");

@@ -85,6 +85,21 @@ impl Cloud {
         self.get(&format!("{}{path}", self.site()))
     }
 
+    /// A header of the public site's answer, empty when it has none; no redirect is followed.
+    pub(crate) fn header(&self, path: &str, name: &str) -> String {
+        let request = self.agent.get(format!("{}{path}", self.site()));
+        let config = request
+            .config()
+            .max_redirects(0)
+            .max_redirects_will_error(false);
+        let response = config.build().call().unwrap();
+        let value = response.headers().get(name);
+        value
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+            .to_owned()
+    }
+
     /// The commit that the public site says it is.
     pub(crate) fn site_commit(&self) -> String {
         self.page("/.well-known/tandem.json").json()["commit"]

@@ -66,7 +66,15 @@ fn is_test(path: &str) -> bool {
 /// Who must not know whom inside the library: the rooms, the modules, and why.
 const WALLS: [(&[&str], &[&str], &str); 5] = [
     (
-        &["plan", "event", "state", "exit", "sink", "redact"],
+        &[
+            "plan",
+            "event",
+            "state",
+            "exit",
+            "sink",
+            "redact",
+            "site_rules",
+        ],
         &[
             "world",
             "http",
@@ -123,7 +131,7 @@ const WALLS: [(&[&str], &[&str], &str); 5] = [
         "configuration is decided before anything is contacted",
     ),
     (
-        &["bundle", "prepare", "publish_folder"],
+        &["bundle", "prepare", "publish_folder", "rule_files"],
         &["cli", "netlify", "render", "credentials", "real", "sim"],
         "what is prepared is prepared without a provider and without a credential",
     ),

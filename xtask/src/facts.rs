@@ -2,7 +2,7 @@
 
 mod objections;
 
-pub use objections::{Objection, to_service, to_site, unfit_source};
+pub use objections::{Objection, to_rules, to_service, to_site, unfit_source};
 
 use crate::answering::{self, Expected, ExpectedService};
 use crate::changes::manifest::{Change, Manifest};
@@ -21,6 +21,7 @@ use crate::plan::{self, Facts, Pending, Plan, Remarks};
 use crate::render::{Deploy, DeployStatus, ServiceInfo};
 use crate::run::{Options, Session};
 use crate::service::{AdminState, Identity, Service};
+use crate::site_rules::SiteRules;
 use crate::source::is_migration;
 use migrate::{MigrationFile, Migrator};
 use std::collections::{BTreeMap, BTreeSet};
@@ -562,6 +563,10 @@ pub fn judge(
     }
     if planned.runs(Lane::Frontend) {
         found.extend(to_site(&session.target.policy, &observed.site));
+        match rules_in_force(session, observed, options.accepted.without_functions) {
+            Ok(rules) => found.extend(rules),
+            Err(error) => refuse(Err(error)),
+        }
     }
     for objection in found {
         match objection.stops {
@@ -606,6 +611,26 @@ pub fn may_release(
         session.world.emit(EventKind::Warning { text });
     }
     Ok(())
+}
+
+/// What of the site's rules is not in effect, as far as that is known before the site is built.
+///
+/// # Errors
+/// When a file of rules cannot be read.
+pub fn rules_in_force(
+    session: &Session<'_>,
+    observed: &Observed,
+    without_functions: bool,
+) -> Result<Vec<Objection>, LaneError> {
+    let files = session
+        .inputs
+        .rules(session.preparation.bundle().is_some())
+        .map_err(|error| LaneError::Refused(format!("{error:#}")))?;
+    let around = session.config.around_rules(Some(session.target));
+    let rules = SiteRules::read(&files, around);
+    let released = observed.facts.live.as_ref();
+    let is_first = released.is_none_or(|live| !live.record.lanes.contains_key(&Lane::Frontend));
+    Ok(to_rules(&rules, is_first && !without_functions))
 }
 
 /// A smoke test that cannot be run must not be found out after publishing. On this machine it is only left out.

@@ -4,6 +4,7 @@ use crate::ids::RunId;
 use crate::lane::verify::RELEASE_FILE;
 use crate::live::Sent;
 use crate::rehearsal::Base;
+use crate::site_rules::RuleFiles;
 use crate::world::World;
 use anyhow::Result;
 
@@ -69,6 +70,12 @@ pub trait BuiltSite: Sync {
     /// # Errors
     /// When it cannot be read.
     fn read(&self, path: &str) -> Result<Vec<u8>>;
+
+    /// The files that hold the site's rules; before the build only those that no build makes.
+    ///
+    /// # Errors
+    /// When one cannot be read, or is no text.
+    fn rules(&self, is_built: bool) -> Result<RuleFiles>;
 }
 
 /// Where the site's files and the migrations come from: files on disk, or a simulation.
@@ -87,6 +94,12 @@ pub trait Inputs: Sync {
     /// # Errors
     /// When it cannot be read.
     fn read(&self, path: &str) -> Result<Vec<u8>>;
+
+    /// The files that hold the site's rules, as they are written; before the build only those that no build makes.
+    ///
+    /// # Errors
+    /// When one cannot be read, or is no text.
+    fn rules(&self, is_built: bool) -> Result<RuleFiles>;
 
     /// Runs the pending migrations on a copy of what is given.
     ///

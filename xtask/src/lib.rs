@@ -1,7 +1,7 @@
 //! Tandem releases a web frontend and its backend as one release. ARCHITECTURE.md tells the whole; this is the map.
 //!
 //! - Pure: [`plan`], [`event`], [`state`], [`sink`], [`changes`], [`redact`], [`exit`], [`live`],
-//!   [`codegen`].
+//!   [`codegen`], [`site_rules`].
 //! - The seam: [`world`] with its two sides, `real` and `sim`; [`once`], [`journal`] and [`refs`] behind it.
 //! - The release: [`run`] → [`executor`] → [`lane`] over the providers' clients [`netlify`] and [`render`].
 //! - The surface: [`cli`], [`config`], [`credentials`], [`console`].
@@ -49,10 +49,12 @@ pub mod rehearsal;
 pub mod remote_migrate;
 pub mod render;
 pub mod rollback;
+pub mod rule_files;
 pub mod run;
 pub mod service;
 pub mod sim;
 pub mod sink;
+pub mod site_rules;
 pub mod source;
 pub mod state;
 pub mod supervisor;

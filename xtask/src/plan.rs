@@ -242,7 +242,7 @@ fn reason(facts: &Facts, asked: &Asked, lane: Lane, changes: &[Change]) -> (bool
         return (
             true,
             format!(
-                "its configuration in deploy.toml differs from the live release: {}",
+                "its configuration differs from the live release: {}",
                 settings.join(", ")
             ),
         );

@@ -6,6 +6,8 @@ use crate::checkout;
 use crate::config::Config;
 use crate::inputs::BuiltSite;
 use crate::live::Sent;
+use crate::rule_files;
+use crate::site_rules::{RuleFiles, TOML};
 use anyhow::{Context as _, Result, bail};
 use sha1::{Digest as _, Sha1};
 use std::collections::{BTreeMap, BTreeSet};
@@ -54,6 +56,10 @@ impl BuiltSite for PublishFolder<'_> {
             left_out: Vec::new(),
         };
         walk.folder(&dir, "")?;
+        let toml = rule_files::toml(self.root, &self.config.frontend.publish);
+        if toml.is_some() && !walk.paths.iter().any(|path| path == TOML) {
+            walk.paths.push(TOML.to_owned());
+        }
         check_folders(&walk.paths)?;
         let missed = self
             .filters
@@ -73,7 +79,11 @@ impl BuiltSite for PublishFolder<'_> {
     }
 
     fn read(&self, path: &str) -> Result<Vec<u8>> {
-        let bytes = fs_err::read(self.dir().join(path))?;
+        // The one file that may lie elsewhere.
+        let outside = (path == TOML)
+            .then(|| rule_files::toml(self.root, &self.config.frontend.publish))
+            .flatten();
+        let bytes = fs_err::read(outside.unwrap_or_else(|| self.dir().join(path)))?;
         if checkout::is_pointer(&bytes) {
             bail!("{}", checkout::pointer(&self.config.frontend.publish, path));
         }
@@ -85,6 +95,10 @@ impl BuiltSite for PublishFolder<'_> {
             );
         }
         Ok(bytes)
+    }
+
+    fn rules(&self, is_built: bool) -> Result<RuleFiles> {
+        rule_files::read(self.root, self.config, is_built)
     }
 }
 

@@ -347,6 +347,45 @@ pub fn site_file(
     })
 }
 
+/// Asks a path as a visitor does, past all caches, once and not again. No redirect is followed.
+///
+/// # Errors
+/// When no answer came. A status such as 404 is an answer.
+pub fn ask(world: &dyn World, address: &SiteAddress, path: &str) -> Result<PublicFile, SendError> {
+    /// An answer that takes longer is none.
+    const LOOK: Limits = Limits {
+        timeout: Duration::from_secs(8),
+        body_bytes: 8 << 20,
+    };
+    let separator = if path.contains('?') { '&' } else { '?' };
+    let uri = format!(
+        "{}{path}{separator}tandem={:016x}",
+        address.url.trim_end_matches('/'),
+        world.random()
+    );
+    let mut request = http::Request::builder()
+        .uri(&uri)
+        .header("accept", "*/*")
+        .header("cache-control", "no-cache")
+        .header("user-agent", concat!("tandem/", env!("CARGO_PKG_VERSION")));
+    if let Some(host) = &address.host {
+        request = request.header("host", host);
+    }
+    let request = request.body(Vec::new()).map_err(|error| SendError {
+        kind: SendErrorKind::NotSent,
+        text: format!("{uri} is no address: {error}"),
+    })?;
+    let (head, body) = world.send(&request, LOOK)?.into_parts();
+    Ok(PublicFile {
+        status: head.status.as_u16(),
+        sha1: hex(&Sha1::digest(&body)),
+        size: body.len() as u64,
+        age_s: age_s(&head.headers),
+        body,
+        headers: head.headers,
+    })
+}
+
 /// The address on which a service answers.
 #[derive(Clone)]
 pub struct Service<'a> {

@@ -8,6 +8,7 @@ use crate::credentials::ENV_FILE;
 use crate::git::{Git, Source};
 use crate::ids::{Commit, Lane};
 use crate::live::Sent;
+use crate::site_rules;
 use anyhow::{Context as _, Result, bail};
 use migrate::MigrationFile;
 use std::collections::BTreeMap;
@@ -70,11 +71,18 @@ pub fn of(
         );
     }
     let assigned = filters.assign(tree);
-    let manifests = Lane::ALL
+    let mut manifests: BTreeMap<Lane, Manifest> = Lane::ALL
         .into_iter()
         .zip(assigned.parts)
         .map(|(lane, files)| (lane, manifest(config, lane, files)))
         .collect();
+    let toml = site_rules::candidates(&config.frontend.publish)
+        .into_iter()
+        .find(|path| tree.iter().any(|file| file.path == path.as_bytes()));
+    // A release that did not send it is another one, although no file differs.
+    if let (Some(toml), Some(manifest)) = (toml, manifests.get_mut(&Lane::Frontend)) {
+        manifest.set(site_rules::TOML, &toml);
+    }
     let unselected = assigned.unclaimed;
     let migrations = migrations(git, config, tree)?;
     let Source {

@@ -6,21 +6,21 @@ use crate::ids::{Commit, RunId};
 use crate::inputs::{BuiltSite, Inputs, Rehearsal, SiteFile};
 use crate::lane::verify::RELEASE_FILE;
 use crate::rehearsal::{Base, rehearse};
+use crate::rule_files;
+use crate::site_rules::{self, RuleFiles};
 use crate::world::World;
 use anyhow::{Context as _, Result};
 use migrate::MigrationFile;
 use sha1::{Digest as _, Sha1};
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
-
-/// In `_redirects`, this stands for the address of the environment's service.
-pub const SERVICE_URL_MARK: &str = "__SERVICE_URL__";
-/// The only file in which the mark is replaced.
-const REDIRECTS: &str = "_redirects";
 
 /// See the module's words.
 pub struct WorkingTree<'a> {
     /// The site: the publish folder's or a bundle's.
     pub site: &'a dyn BuiltSite,
+    /// The project's root, where functions may lie beside the site, whoever prepared it.
+    pub root: &'a Path,
     /// deploy.toml.
     pub config: &'a Config,
     /// Where to.
@@ -50,14 +50,7 @@ impl WorkingTree<'_> {
         if path == RELEASE_FILE {
             return Ok(self.release_file());
         }
-        let bytes = self.site.read(path)?;
-        if path != REDIRECTS {
-            return Ok(bytes);
-        }
-        let text = String::from_utf8(bytes).with_context(|| format!("{path} is not UTF-8"))?;
-        Ok(text
-            .replace(SERVICE_URL_MARK, &self.target.service_url)
-            .into_bytes())
+        site_rules::as_sent(path, self.site.read(path)?, &self.target.service_url)
     }
 }
 
@@ -90,6 +83,14 @@ impl Inputs for WorkingTree<'_> {
 
     fn read(&self, path: &str) -> Result<Vec<u8>> {
         self.content(path)
+    }
+
+    fn rules(&self, is_built: bool) -> Result<RuleFiles> {
+        let functions = rule_files::functions(self.root, &self.config.frontend.publish);
+        Ok(RuleFiles {
+            functions,
+            ..self.site.rules(is_built)?
+        })
     }
 
     fn rehearse(&self, base: &Base<'_>) -> Result<Rehearsal> {

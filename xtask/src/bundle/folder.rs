@@ -5,6 +5,7 @@ use super::manifest::{FileDigest, Manifest};
 use crate::config::Config;
 use crate::ids::Lane;
 use crate::inputs::BuiltSite;
+use crate::site_rules::{HEADERS, REDIRECTS, RuleFile, RuleFiles, TOML};
 use crate::source::SourceTree;
 use anyhow::{Context as _, Result, bail};
 use std::collections::{BTreeMap, BTreeSet};
@@ -259,6 +260,24 @@ impl BuiltSite for Bundle {
             .and_then(|part| Some((part, part.wanted().get(path)?)));
         let (part, wanted) = found.with_context(|| format!("{path} is not part of the bundle"))?;
         part.content(path, wanted)
+    }
+
+    /// Those that were prepared.
+    fn rules(&self, _is_built: bool) -> Result<RuleFiles> {
+        let paths = self.paths()?;
+        let file = |name: &str| {
+            if paths.iter().any(|path| path == name) {
+                RuleFile::new(name, self.read(name)?).map(Some)
+            } else {
+                Ok(None)
+            }
+        };
+        Ok(RuleFiles {
+            toml: file(TOML)?,
+            redirects: file(REDIRECTS)?,
+            headers: file(HEADERS)?,
+            ..RuleFiles::default()
+        })
     }
 }
 

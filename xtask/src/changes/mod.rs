@@ -32,6 +32,8 @@ pub struct LaneFilters {
 struct LaneFilter {
     paths: Filter,
     toolchain: Filter,
+    /// The site's rules, which may lie above its folder.
+    rules: Filter,
 }
 
 /// Why a difference makes a lane run, or does not.
@@ -62,6 +64,7 @@ impl LaneFilters {
             let filter = LaneFilter {
                 paths: compile(&format!("{lane}.paths"), paths, quantifier)?,
                 toolchain: plain(&format!("{lane}.toolchain"), &config.lane_toolchain(lane))?,
+                rules: plain(&format!("{lane}.publish"), &config.lane_rules(lane))?,
             };
             lanes.insert(lane, filter);
         }
@@ -90,7 +93,7 @@ impl LaneFilters {
             .lanes
             .values()
             .map(|lane| Part {
-                filters: vec![&lane.paths, &lane.toolchain],
+                filters: vec![&lane.paths, &lane.toolchain, &lane.rules],
             })
             .collect();
         assign(tree, &parts, &self.ignored)
@@ -101,6 +104,7 @@ impl LaneFilters {
         self.lanes.get(&lane).is_some_and(|filter| {
             filter.paths.matches(&change.path, status(change)).matched
                 || filter.toolchain.matches(&change.path, None).matched
+                || filter.rules.matches(&change.path, None).matched
         })
     }
 
@@ -108,15 +112,17 @@ impl LaneFilters {
     pub fn explain(&self, lane: Lane, change: &Change) -> Option<Explanation> {
         let filter = self.lanes.get(&lane)?;
         let decision = filter.paths.matches(&change.path, status(change));
-        if !decision.matched {
-            let toolchain = filter.toolchain.matches(&change.path, None);
-            if toolchain.matched {
-                let rule = toolchain
-                    .rule
-                    .and_then(|rule| written(&filter.toolchain, rule));
+        let others = [
+            (&filter.toolchain, "of the toolchain"),
+            (&filter.rules, "of the site's rules"),
+        ];
+        for (other, whose) in others.into_iter().filter(|_| !decision.matched) {
+            let found = other.matches(&change.path, None);
+            if found.matched {
+                let rule = found.rule.and_then(|rule| written(other, rule));
                 return Some(Explanation {
                     fires: true,
-                    rule: rule.map(|rule| format!("{rule} of the toolchain")),
+                    rule: rule.map(|rule| format!("{rule} {whose}")),
                     near: Vec::new(),
                     undecided: None,
                 });
@@ -261,6 +267,28 @@ mod tests {
     }
 
     #[test]
+    fn a_published_folder_of_an_odd_name_has_its_rules_all_the_same() {
+        let text = "project = \"shop\"\n[frontend]\npaths = [\"x\"]\npublish = \"!(a)/[b]*\"\n\
+             [backend]\npaths = [\"api/**\"]\nbuild = \"make\"\nstart = \"./api\"\n";
+        let config = Config::load(Path::new("deploy.toml"), text).expect("a configuration");
+        let filters = LaneFilters::compile(&config).expect("filters");
+        for (path, expected) in [
+            ("netlify.toml", true),
+            ("!(a)/netlify.toml", true),
+            ("!(a)/[b]*/netlify.toml", true),
+            ("b/netlify.toml", false),
+            ("!(a)/bc/netlify.toml", false),
+        ] {
+            let change = Change {
+                path: path.to_owned(),
+                status: manifest::Status::Modified,
+            };
+            assert_eq!(filters.fires(Lane::Frontend, &change), expected, "{path}");
+            assert!(!filters.fires(Lane::Backend, &change), "{path}");
+        }
+    }
+
+    #[test]
     fn rules_that_were_probably_meant_are_named() {
         let filters = filters(
             "paths = [\"web\", \"assets/\", \"Docs/**\", \"!web/x\"]\nquantifier = \"some-with-excludes\"",
@@ -302,6 +330,13 @@ mod tests {
                 "false -; added|modified: lib/*, pkg/*: it is for files to which something else happened",
             ),
             (".nvmrc", Modified, "true .nvmrc of the toolchain"),
+            (
+                "netlify.toml",
+                Modified,
+                "true netlify.toml of the site's rules",
+            ),
+            ("web/netlify.toml", Added, "true web/**"),
+            ("api/netlify.toml", Added, "false -"),
             ("api/a", Modified, "false -"),
         ] {
             assert_eq!(explain(&some, path, status), expected, "{path}");

@@ -12,6 +12,7 @@ use crate::git::{Git, Unwatched, blob_id};
 use crate::inputs::BuiltSite as _;
 use crate::live::Sent;
 use crate::publish_folder::{PublishFolder, is_hidden};
+use crate::site_rules;
 use anyhow::{Context as _, Result, bail};
 use fault::{Fault, POINTER_MAX_BYTES};
 use sha1::{Digest as _, Sha1};
@@ -72,7 +73,9 @@ impl Checkout<'_> {
         if self.config.frontend.build.is_some() && self.lane.get(path.as_bytes()).is_some() {
             return Ok(true);
         }
-        self.is_published(path)
+        // The site's rules may lie above its folder.
+        let mut rules = site_rules::candidates(&self.config.frontend.publish).into_iter();
+        Ok(rules.any(|rules| rules == path) || self.is_published(path)?)
     }
 
     fn is_published(&self, path: &str) -> Result<bool> {

@@ -77,7 +77,7 @@ pub struct DeployArgs {
     /// Override a held lock; the reason is recorded
     #[arg(long, value_name = "REASON")]
     pub break_glass: Option<String>,
-    /// Release although it goes backwards, loses a hotfix, or comes from another branch; the reason is recorded
+    /// Release although it goes backwards, loses a hotfix, comes from another branch, or leaves functions behind; the reason is recorded
     #[arg(long, value_name = "REASON")]
     pub anyway: Option<String>,
     /// Publish although more than half of the live files would go
@@ -104,6 +104,7 @@ impl DeployArgs {
             accepted: Accepted {
                 shrink: self.allow_shrink,
                 no_index: self.allow_no_index,
+                without_functions: self.anyway.is_some(),
             },
             wait_lock: Duration::from_secs(self.wait_lock.unwrap_or(0)),
             break_glass: self.break_glass.clone(),
@@ -301,6 +302,7 @@ pub fn with_session(
     };
     let inputs = WorkingTree {
         site: bundle.map_or(&folder as &dyn BuiltSite, |bundle| bundle),
+        root: &project.root,
         config: &project.config,
         target,
         commit: &source.commit,

@@ -11,11 +11,14 @@ use crate::doctor::{Area, Finding, Level, Report, credentials, machine, origin, 
 use crate::http::Api;
 use crate::ids::{EnvironmentName, Lane};
 use crate::journal::Journal;
+use crate::live;
 use crate::local_cloud;
 use crate::netlify::Netlify;
 use crate::real::{CancelFlag, Real};
 use crate::render::Render;
+use crate::rule_files;
 use crate::service::Service;
+use crate::site_rules::SiteRules;
 use crate::world::World;
 use clap::Args;
 use std::path::Path;
@@ -82,7 +85,10 @@ fn examine(app: &App<'_>, name: &EnvironmentName) -> Result<Vec<Finding>, Failur
     let silent = Dispatcher::new(Vec::new(), app.console.redactor());
     let world = Real::new(&journal, &refs, &silent, CancelFlag::default())?;
     findings.extend(tools_in_use(app, &project, &world));
-    let Some((target, credentials)) = resolve(app, &project, name, &mut findings) else {
+    let resolved = resolve(app, &project, name, &mut findings);
+    let target = resolved.as_ref().map(|(target, _)| target);
+    findings.extend(rules(&project, &world, name, target));
+    let Some((target, credentials)) = resolved else {
         return Ok(findings);
     };
     match read_source(app, &project, name, Look::Whole) {
@@ -102,6 +108,25 @@ fn examine(app: &App<'_>, name: &EnvironmentName) -> Result<Vec<Finding>, Failur
     findings.extend(credentials::examine(&credentials, &target));
     findings.extend(ask(&world, &project.config, &target, &credentials));
     Ok(findings)
+}
+
+/// What of the site's rules is not in effect.
+fn rules(
+    project: &Project,
+    world: &dyn World,
+    name: &EnvironmentName,
+    target: Option<&Target>,
+) -> Vec<Finding> {
+    let files = match rule_files::read(&project.root, &project.config, false) {
+        Ok(files) => files,
+        Err(error) => {
+            let text = format!("{error:#}");
+            return vec![Finding::new(Area::Frontend, "rules", Level::Error, text)];
+        }
+    };
+    let rules = SiteRules::read(&files, project.config.around_rules(target));
+    let recorded = world.refs().read(&live::live_ref(name));
+    providers::rules(&rules, matches!(recorded, Ok(None)))
 }
 
 fn tools_in_use(app: &App<'_>, project: &Project, world: &dyn World) -> Vec<Finding> {

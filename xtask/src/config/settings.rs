@@ -1,8 +1,9 @@
 //! Which settings are part of what a lane releases: changing one of them makes the lane run as changing a file does.
 
-use super::Config;
+use super::{Config, Target};
 use crate::changes::manifest::hex;
 use crate::ids::Lane;
+use crate::site_rules::{self, Around};
 use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -76,6 +77,34 @@ impl Config {
             Some(patterns) => patterns.clone(),
             None if is_built => TOOLCHAIN.map(str::to_owned).into(),
             None => Vec::new(),
+        }
+    }
+
+    /// Patterns of the files that may hold a site's rules and lie outside its own: each `netlify.toml` up to the root.
+    pub fn lane_rules(&self, lane: Lane) -> Vec<String> {
+        let literally = |path: String| {
+            let special = |c: char| "\\*?[]{}()!+@|".contains(c);
+            let marks = path
+                .chars()
+                .flat_map(|c| [special(c).then_some('\\'), Some(c)]);
+            marks.flatten().collect()
+        };
+        match lane {
+            Lane::Frontend => site_rules::candidates(&self.frontend.publish)
+                .into_iter()
+                .map(literally)
+                .collect(),
+            Lane::Backend => Vec::new(),
+        }
+    }
+
+    /// What the site's rules are judged against, when they are to be released to `target`.
+    pub fn around_rules<'c>(&'c self, target: Option<&'c Target>) -> Around<'c> {
+        Around {
+            service_url: target.map_or(site_rules::UNKNOWN_SERVICE, |target| &target.service_url),
+            site_url: target.map_or("", |target| &target.site_url),
+            build: self.frontend.build.as_deref(),
+            publish: &self.frontend.publish,
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::ids::Lane;
 use crate::netlify::Site;
 use crate::render::ServiceInfo;
 use crate::service::AdminState;
+use crate::site_rules::SiteRules;
 
 /// A database's disk with less than a tenth left is worth a word, unless that is plenty.
 const FREE_MIN_PERCENT: u64 = 10;
@@ -130,6 +131,20 @@ fn refused(target: &Target, error: &ApiError, lane: Lane) -> Finding {
         }
         _ => Finding::new(area, "provider", Level::Error, text),
     }
+}
+
+/// The site's rules, as far as they are known before the site is built.
+pub fn rules(rules: &SiteRules, is_first: bool) -> Vec<Finding> {
+    let objections = facts::to_rules(rules, is_first);
+    if !objections.is_empty() {
+        return settings(Area::Frontend, objections);
+    }
+    let text = format!(
+        "{} redirect(s) and {} block(s) of headers, each in effect",
+        rules.redirects.len(),
+        rules.headers.len()
+    );
+    vec![Finding::new(Area::Frontend, "rules", Level::Ok, text)]
 }
 
 fn settings(area: Area, objections: Vec<Objection>) -> Vec<Finding> {

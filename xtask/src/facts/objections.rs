@@ -5,6 +5,7 @@ use crate::config::{Config, Policy, Publish, Target};
 use crate::forwards::branch_names;
 use crate::netlify::Site;
 use crate::render::ServiceInfo;
+use crate::site_rules::{SiteRules, Weight};
 use crate::source::SourceTree;
 
 /// One of them.
@@ -94,6 +95,25 @@ pub fn to_site(policy: &Policy, site: &Site) -> Option<Objection> {
         stops,
         text: text.to_owned(),
     })
+}
+
+/// What of the site's rules is not in effect. `is_first`: no frontend has been released to the environment yet, and nobody said to
+/// release all the same.
+pub fn to_rules(rules: &SiteRules, is_first: bool) -> Vec<Objection> {
+    let objection = |finding: &crate::site_rules::Finding| {
+        let stops_first = finding.weight == Weight::StopsFirst && is_first;
+        let way_out = if stops_first {
+            "; it stops the first release of a site, which may rely on it (hint: --anyway REASON releases without it)"
+        } else {
+            ""
+        };
+        Objection {
+            about: "rules",
+            stops: stops_first || finding.weight == Weight::Stops,
+            text: format!("{finding}{way_out}"),
+        }
+    };
+    rules.findings.iter().map(objection).collect()
 }
 
 /// Why the environment does not take this source: it is no commit, or not where the environment takes its commits from. With

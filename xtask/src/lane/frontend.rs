@@ -6,9 +6,10 @@ use crate::ids::{DeployId, Lane};
 use crate::inputs::SiteFile;
 use crate::job::{Job, LaneError, OUTAGE, poll_interval};
 use crate::lane::draft::{digest, uploaded_before, with_files};
-use crate::lane::{checks, verify};
+use crate::lane::{checks, proxies, verify};
 use crate::netlify::{Deploy, DeployState};
 use crate::once::{Attempt, Probe, once};
+use crate::site_rules::TOML;
 use sha1::{Digest as _, Sha1};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -23,6 +24,8 @@ pub struct Accepted {
     pub shrink: bool,
     /// A site that is empty, or whose entry page is missing or empty.
     pub no_index: bool,
+    /// A first release of a site that has functions or build plugins.
+    pub without_functions: bool,
 }
 
 /// What publishing needs: a deploy that is ready and proven, and the files it must consist of.
@@ -46,10 +49,10 @@ pub fn inspect(job: &Job<'_>) -> Result<Vec<SiteFile>, LaneError> {
         .map_err(|error| LaneError::Refused(format!("{error:#}")))?;
     let folder = &job.config.frontend.publish;
     let entry = &job.config.frontend.entry;
-    // The file that we generate ourselves does not make a site.
+    // The file that we generate ourselves does not make a site, nor do rules.
     let own = files
         .iter()
-        .filter(|file| file.path != verify::RELEASE_FILE)
+        .filter(|file| file.path != verify::RELEASE_FILE && file.path != TOML)
         .count();
     if !accepted.no_index {
         if own == 0 {
@@ -98,6 +101,7 @@ pub fn inspect(job: &Job<'_>) -> Result<Vec<SiteFile>, LaneError> {
 pub fn prepare(job: &Job<'_>) -> Result<Draft, LaneError> {
     checks::build_site(job)?;
     let files = inspect(job)?;
+    proxies::say_what_the_build_made(job)?;
     let (deploy, draft) = job.step(Step::FrontendUpload, || upload(job, files))?;
     job.lane(
         Lane::Frontend,
@@ -106,8 +110,10 @@ pub fn prepare(job: &Job<'_>) -> Result<Draft, LaneError> {
         deploy.permalink().as_deref(),
     );
     job.step(Step::FrontendPermalink, || {
-        let checked = verify::site_serves(job, &verify::permalink(job, &deploy)?, &draft.files)?;
-        Ok(((), checked))
+        let address = verify::permalink(job, &deploy)?;
+        let checked = verify::site_serves(job, &address, &draft.files)?;
+        let asked = proxies::ask_before(job, &address, &draft.files)?;
+        Ok(((), checked + &asked))
     })?;
     Ok(draft)
 }
@@ -373,7 +379,8 @@ pub fn verify_public(job: &Job<'_>, draft: &Draft) -> Result<(), LaneError> {
             )));
         }
         let checked = verify::site_serves(job, &verify::public(job), &draft.files)?;
-        Ok(((), checked))
+        let asked = proxies::ask(job, &verify::public(job), &draft.files)?;
+        Ok(((), checked + &asked))
     })?;
     job.lane(
         Lane::Frontend,

@@ -5,6 +5,7 @@ pub mod checks;
 pub mod draft;
 pub mod frontend;
 pub mod live_copy;
+pub mod proxies;
 mod reconcile;
 pub mod service_log;
 pub mod smoke;

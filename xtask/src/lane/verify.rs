@@ -8,6 +8,7 @@ use crate::inputs::SiteFile;
 use crate::job::{Job, LaneError, OUTAGE};
 use crate::netlify::Deploy;
 use crate::service::{self, Identity, PublicFile, Service, SiteAddress};
+use crate::site_rules::is_rule_file;
 use std::time::Duration;
 
 /// What the site says of itself; generated for each release.
@@ -268,12 +269,7 @@ fn is_page(path: &str) -> bool {
 /// The release file first: it proves the identity, the rest proves completeness.
 fn sample<'a>(entry: &str, files: &'a [SiteFile]) -> Vec<&'a SiteFile> {
     // Files that the provider reads instead of serving.
-    let served = |file: &&SiteFile| {
-        !matches!(
-            file.path.as_str(),
-            "_headers" | "_redirects" | "netlify.toml"
-        )
-    };
+    let served = |file: &&SiteFile| !is_rule_file(&file.path);
     let mut wanted: Vec<&SiteFile> = files
         .iter()
         .filter(|file| file.path == RELEASE_FILE || file.path == entry)

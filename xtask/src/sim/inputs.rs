@@ -5,6 +5,7 @@ use crate::ids::RunId;
 use crate::inputs::{Inputs, Rehearsal, SiteFile};
 use crate::lane::verify::RELEASE_FILE;
 use crate::rehearsal::Base;
+use crate::site_rules::{HEADERS, REDIRECTS, RuleFile, RuleFiles, TOML};
 use crate::world::World;
 use anyhow::{Context as _, Result, bail};
 use sha1::{Digest as _, Sha1};
@@ -64,6 +65,19 @@ impl Inputs for MemoryInputs {
             content.push(b'!');
         }
         Ok(content)
+    }
+
+    fn rules(&self, _is_built: bool) -> Result<RuleFiles> {
+        let file = |name: &str| {
+            let bytes = self.files.get(name).cloned();
+            bytes.map(|bytes| RuleFile::new(name, bytes)).transpose()
+        };
+        Ok(RuleFiles {
+            toml: file(TOML)?,
+            redirects: file(REDIRECTS)?,
+            headers: file(HEADERS)?,
+            ..RuleFiles::default()
+        })
     }
 
     fn rehearse(&self, _base: &Base<'_>) -> Result<Rehearsal> {

@@ -5,6 +5,7 @@ use super::FileDigest;
 use crate::config::Config;
 use crate::ids::{Commit, Lane};
 use crate::inputs::BuiltSite;
+use crate::site_rules::RuleFiles;
 use crate::source::SourceTree;
 use anyhow::{Context as _, Result};
 use insta::assert_snapshot;
@@ -23,6 +24,10 @@ impl BuiltSite for Site {
 
     fn read(&self, path: &str) -> Result<Vec<u8>> {
         self.0.get(path).cloned().context("no such file")
+    }
+
+    fn rules(&self, _is_built: bool) -> Result<RuleFiles> {
+        Ok(RuleFiles::default())
     }
 }
 
