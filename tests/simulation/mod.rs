@@ -4,6 +4,7 @@
 
 mod bundles;
 mod decisions;
+mod failing_fast;
 mod journal;
 mod kills;
 mod lease;
