@@ -5,6 +5,7 @@
 mod answering;
 mod bundles;
 mod decisions;
+mod failing_fast;
 mod journal;
 mod kills;
 mod lease;

@@ -59,10 +59,11 @@ impl Verdict {
 
 /// The exit code that names the signal.
 pub fn cancelled_exit(cancelled: Cancelled) -> Exit {
-    if cancelled.0 == Signal::Interrupt {
-        Exit::Interrupted
-    } else {
-        Exit::Terminated
+    match cancelled.0 {
+        Signal::Interrupt => Exit::Interrupted,
+        Signal::Terminate => Exit::Terminated,
+        // What failed beside it decides, and not what was ended for it.
+        Signal::Beside => Exit::Bug,
     }
 }
 

@@ -1,14 +1,17 @@
 //! The memory of all runs on this machine: an SQLite file that holds every run, its events, and its intents.
 //!
 //! An intent is written before its effect and completed after it, both synced to disk, so that whoever comes after a crash knows
-//! what may have happened. Simulation uses the same code on a database in memory.
+//! what may have happened. Lines of output alone may be lost with the process. Simulation uses the same code on a database in memory.
+
+mod lines;
 
 use crate::event::Event;
 use crate::exit::Exit;
 use crate::ids::{Commit, EnvironmentName, RunId};
 use crate::redact::Redactor;
 use anyhow::{Context as _, Result, bail};
-use rusqlite::{Connection, OptionalExtension as _, params};
+use lines::{Lines, Rows};
+use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
@@ -79,6 +82,7 @@ pub struct IntentRow {
 /// The open journal.
 pub struct Journal {
     connection: Mutex<Connection>,
+    lines: Mutex<Lines>,
     /// Takes registered credentials out of everything that is written.
     redactor: Mutex<Option<Arc<RwLock<Redactor>>>>,
 }
@@ -126,6 +130,7 @@ impl Journal {
         }
         Ok(Self {
             connection: Mutex::new(connection),
+            lines: Mutex::default(),
             redactor: Mutex::new(None),
         })
     }
@@ -208,17 +213,33 @@ impl Journal {
         Ok(())
     }
 
-    /// Appends an event.
+    /// Appends an event. It is on disk when this returns, unless it is a line of output: those wait for others.
     ///
     /// # Errors
     /// When it cannot be written.
     pub fn append(&self, run: &RunId, event: &Event) -> Result<()> {
-        let json = self.clean(&serde_json::to_string(event)?);
-        self.connection()
-            .prepare_cached("INSERT INTO event (run, seq, json) VALUES (?,?,?)")?
-            .execute(params![run.0, i64::try_from(event.seq)?, json])
-            .context("write an event to the journal")?;
-        Ok(())
+        let mut lines = self.lines();
+        let rows = lines.take(run, event);
+        self.write(&rows).context("write an event to the journal")
+    }
+
+    fn write(&self, rows: &Rows) -> Result<()> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let mut connection = self.connection();
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        for (run, event) in rows {
+            let json = self.clean(&serde_json::to_string(event)?);
+            transaction
+                .prepare_cached("INSERT INTO event (run, seq, json) VALUES (?,?,?)")?
+                .execute(params![run.0, i64::try_from(event.seq)?, json])?;
+        }
+        Ok(transaction.commit()?)
+    }
+
+    fn lines(&self) -> MutexGuard<'_, Lines> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// All events of a run, in order.
@@ -226,6 +247,8 @@ impl Journal {
     /// # Errors
     /// When the journal cannot be read.
     pub fn events(&self, run: &RunId) -> Result<Vec<Event>> {
+        let unwritten = self.lines().all();
+        self.write(&unwritten)?;
         let connection = self.connection();
         let mut statement =
             connection.prepare("SELECT json FROM event WHERE run=? ORDER BY seq")?;

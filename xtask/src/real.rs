@@ -28,20 +28,45 @@ const PIECE_BYTES: usize = 64 << 10;
 
 /// Whether somebody asked the run to stop; shared with the thread that hears signals.
 #[derive(Clone, Default)]
-pub struct CancelFlag(Arc<(Mutex<Option<Cancelled>>, Condvar)>);
+pub struct CancelFlag(Arc<(Mutex<Asked>, Condvar)>);
+
+#[derive(Clone, Copy, Default)]
+struct Asked {
+    /// By somebody, for good.
+    run: Option<Cancelled>,
+    /// By a lane, for as long as lanes run.
+    lanes: bool,
+}
+
+impl Asked {
+    fn cancelled(self) -> Option<Cancelled> {
+        self.run
+            .or_else(|| self.lanes.then_some(Cancelled(Signal::Beside)))
+    }
+}
 
 impl CancelFlag {
     /// Asks the run to stop and wakes every sleeper.
     pub fn set(&self, cancelled: Cancelled) {
-        let (flag, condition) = &*self.0;
-        flag.lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get_or_insert(cancelled);
-        condition.notify_all();
+        self.ask(|asked| asked.run = asked.run.or(Some(cancelled)));
     }
 
     /// Whether it was asked.
     pub fn get(&self) -> Option<Cancelled> {
+        self.asked().run
+    }
+
+    fn end_lanes(&self, end: bool) {
+        self.ask(|asked| asked.lanes = end);
+    }
+
+    fn ask(&self, change: impl FnOnce(&mut Asked)) {
+        let (flag, condition) = &*self.0;
+        change(&mut flag.lock().unwrap_or_else(PoisonError::into_inner));
+        condition.notify_all();
+    }
+
+    fn asked(&self) -> Asked {
         *self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -49,9 +74,9 @@ impl CancelFlag {
         let (flag, condition) = &*self.0;
         let guard = flag.lock().unwrap_or_else(PoisonError::into_inner);
         let (guard, _) = condition
-            .wait_timeout_while(guard, duration, |cancelled| cancelled.is_none())
+            .wait_timeout_while(guard, duration, |asked| asked.cancelled().is_none())
             .unwrap_or_else(PoisonError::into_inner);
-        guard.map_or(Ok(()), Err)
+        guard.cancelled().map_or(Ok(()), Err)
     }
 }
 
@@ -199,7 +224,7 @@ impl World for Real<'_> {
     }
 
     fn cancelled(&self) -> Option<Cancelled> {
-        self.cancel.get()
+        self.cancel.asked().cancelled()
     }
 
     fn send(&self, request: &Request, limits: Limits) -> Result<Response, SendError> {
@@ -258,6 +283,11 @@ impl World for Real<'_> {
 
     fn lanes(&self, count: usize, task: &(dyn Fn(usize) + Sync)) {
         run_lanes(count, task);
+        self.cancel.end_lanes(false);
+    }
+
+    fn end_lanes(&self) {
+        self.cancel.end_lanes(true);
     }
 
     fn refs(&self) -> &dyn Refs {

@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use std::io::{BufRead as _, BufReader, Read};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 /// Between SIGTERM and SIGKILL.
@@ -19,6 +19,14 @@ const GRACE: Duration = Duration::from_secs(3);
 const LOOK: Duration = Duration::from_millis(50);
 /// How often the caller hears that time passes.
 const TICK: Duration = Duration::from_secs(1);
+/// Lines between two looks at the child and at whether it is to end.
+const LINES_PER_LOOK: usize = 256;
+/// Lines that wait for us; a child that prints faster waits itself.
+const LINES_WAITING_MAX: usize = 1024;
+/// Lines that a child can have left behind when it ended: those that wait, and two pipes and buffers full of empty ones.
+const LINES_LEFT_MAX: usize = LINES_WAITING_MAX + 2 * (64 + 8) * 1024;
+/// How long what is left of a child that we ended is read.
+const LEFT_MAX: Duration = Duration::from_millis(250);
 /// A longer line is cut: a child must not be able to fill our memory.
 const LINE_BYTES_MAX: u64 = 64 * 1024;
 
@@ -43,7 +51,7 @@ pub fn supervise(
         .process_group(0)
         .spawn()
         .with_context(|| format!("start '{}' in {}", command.script, command.dir.display()))?;
-    let (sender, lines) = channel();
+    let (sender, lines) = sync_channel(LINES_WAITING_MAX);
     if let Some(out) = child.stdout.take() {
         read_lines(out, sender.clone());
     }
@@ -53,13 +61,22 @@ pub fn supervise(
     let end = watch(&mut child, command.timeout, cancelled, &lines, on)?;
     // Grandchildren that outlived the shell hold our pipes; the group goes with its leader.
     signal_group(&child, Signal::KILL);
-    while let Ok(line) = lines.recv_timeout(LOOK) {
+    let ended = Instant::now();
+    let by_itself = matches!(end, RunEnd::Exited(_) | RunEnd::Killed(_));
+    // One that left the group may go on printing for ever.
+    for _ in 0..LINES_LEFT_MAX {
+        let Ok(line) = lines.recv_timeout(LOOK) else {
+            break;
+        };
         on(RunEvent::Line(&line));
+        if !by_itself && ended.elapsed() >= LEFT_MAX {
+            break;
+        }
     }
     Ok(end)
 }
 
-fn read_lines(stream: impl Read + Send + 'static, lines: Sender<String>) {
+fn read_lines(stream: impl Read + Send + 'static, lines: SyncSender<String>) {
     let _detached = std::thread::spawn(move || {
         let mut reader = BufReader::new(stream);
         let mut line = Vec::new();
@@ -112,7 +129,12 @@ fn watch(
     let mut stopping: Option<(RunEnd, Instant)> = None;
     loop {
         match lines.recv_timeout(LOOK) {
-            Ok(line) => on(RunEvent::Line(&line)),
+            Ok(line) => {
+                on(RunEvent::Line(&line));
+                for line in lines.try_iter().take(LINES_PER_LOOK) {
+                    on(RunEvent::Line(&line));
+                }
+            }
             Err(RecvTimeoutError::Timeout) => {}
             // Both pipes are closed: nothing to read, so only the exit is left to wait for.
             Err(RecvTimeoutError::Disconnected) => std::thread::sleep(Duration::from_millis(2)),
@@ -197,6 +219,41 @@ mod tests {
             stat.is_empty() || stat.contains(") Z"),
             "still runs: {stat}"
         );
+    }
+
+    #[test]
+    fn a_child_that_never_stops_printing_is_ended_and_its_lines_do_not_pile_up() {
+        let (seen, asked) = (std::cell::Cell::new(0_usize), std::cell::Cell::new(None));
+        let end = supervise(
+            &command("trap '' TERM; yes", Duration::from_secs(60)),
+            &|| {
+                let cancelled =
+                    (seen.get() > 10_000).then_some(Cancelled(crate::world::Signal::Interrupt));
+                asked.set(asked.get().or(cancelled.map(|_| seen.get())));
+                cancelled
+            },
+            &mut |event| {
+                if let RunEvent::Line(_) = event {
+                    seen.set(seen.get() + 1);
+                }
+            },
+        )
+        .unwrap();
+        assert_eq!(end, RunEnd::Cancelled);
+        assert!(asked.get().unwrap() <= 10_001 + LINES_PER_LOOK, "{asked:?}");
+    }
+
+    #[test]
+    fn one_that_left_the_group_and_prints_for_ever_is_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let left = dir.path().join("left");
+        let script = format!(
+            "setsid sh -c ': >{left}; exec yes' & until [ -e {left} ]; do sleep 0.01; done; exit 7",
+            left = left.display()
+        );
+        let (end, lines) = run(&script, Duration::from_secs(60));
+        assert_eq!(end, RunEnd::Exited(7));
+        assert!(lines.len() >= LINES_LEFT_MAX, "{}", lines.len());
     }
 
     #[test]

@@ -87,7 +87,7 @@ impl fmt::Display for SendError {
 
 impl std::error::Error for SendError {}
 
-/// Somebody asked the run to stop.
+/// Somebody asked the run to stop, or what ran beside a lane made it pointless.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cancelled(pub Signal);
 
@@ -98,6 +98,8 @@ pub enum Signal {
     Interrupt,
     /// SIGTERM or SIGHUP.
     Terminate,
+    /// None: what ran beside it failed, see [`World::end_lanes`].
+    Beside,
 }
 
 impl fmt::Display for Cancelled {
@@ -105,6 +107,7 @@ impl fmt::Display for Cancelled {
         f.write_str(match self.0 {
             Signal::Interrupt => "interrupted",
             Signal::Terminate => "terminated",
+            Signal::Beside => "ended, because what ran beside it failed",
         })
     }
 }
@@ -157,7 +160,7 @@ pub trait World: Sync {
     /// When the run was cancelled before or during the sleep.
     fn sleep(&self, duration: Duration) -> Result<(), Cancelled>;
 
-    /// Whether somebody asked the run to stop.
+    /// Whether somebody asked the run to stop, or the lanes that run now are to end.
     fn cancelled(&self) -> Option<Cancelled>;
 
     /// Sends one request, once: no retry, no redirect.
@@ -193,6 +196,9 @@ pub trait World: Sync {
 
     /// Runs `task(0..count)`, each on a thread of its own from the first moment, and waits.
     fn lanes(&self, count: usize, task: &(dyn Fn(usize) + Sync));
+
+    /// Ends the lanes that run now: until the last of them has returned they find themselves cancelled, and nobody afterwards.
+    fn end_lanes(&self);
 
     /// The shared memory of all runs: what is live, who holds the lease.
     fn refs(&self) -> &dyn Refs;

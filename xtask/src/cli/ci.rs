@@ -9,10 +9,10 @@ mod runner;
 mod sections;
 
 use super::app::{App, Failure};
+use crate::executor::cancelled_exit;
 use crate::exit::Exit;
 use crate::real::{CancelFlag, hear_signals};
 use crate::sink::words;
-use crate::world::Signal;
 use clap::{Args, ValueEnum as _};
 use runner::{Ci, Stop};
 use sections::Section;
@@ -137,10 +137,7 @@ fn verdict(rows: &[Row]) -> Result<u8, Failure> {
     });
     if let Some((row, cancelled)) = cancelled {
         return Err(Failure {
-            exit: match cancelled.0 {
-                Signal::Interrupt => Exit::Interrupted,
-                Signal::Terminate => Exit::Terminated,
-            },
+            exit: cancelled_exit(*cancelled),
             text: format!("{cancelled} in section '{}'", row.section.name()),
         });
     }
@@ -164,7 +161,7 @@ fn verdict(rows: &[Row]) -> Result<u8, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::world::Cancelled;
+    use crate::world::{Cancelled, Signal};
     use insta::assert_snapshot;
 
     fn row(section: Section, took_ms: u64, ended: Result<(), Stop>) -> Row {

@@ -161,6 +161,8 @@ impl World for Script {
         (0..count).for_each(task);
     }
 
+    fn end_lanes(&self) {}
+
     fn lanes(&self, count: usize, task: &(dyn Fn(usize) + Sync)) {
         (0..count).for_each(task);
     }

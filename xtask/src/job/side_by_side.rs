@@ -8,10 +8,10 @@ use std::sync::{Mutex, PoisonError};
 /// One of several things that are done side by side.
 pub type Task<'t, T> = Box<dyn Fn() -> Result<T, LaneError> + Sync + 't>;
 
-/// Does everything at once, each on a thread of its own.
+/// Does everything at once, each on a thread of its own. The first failure ends the others: what they did would not be used.
 ///
 /// # Errors
-/// The gravest one, when several fail.
+/// The gravest one, when several fail. What one says that was ended for another's failure is none.
 pub fn side_by_side<T: Send>(
     world: &dyn World,
     tasks: &[Task<'_, T>],
@@ -21,6 +21,9 @@ pub fn side_by_side<T: Send>(
         let Some(task) = tasks.get(index) else { return };
         let result = catch_unwind(AssertUnwindSafe(task))
             .unwrap_or_else(|panic| Err(LaneError::Bug(panic_text(&*panic))));
+        if result.is_err() {
+            world.end_lanes();
+        }
         results
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -34,14 +37,24 @@ pub fn side_by_side<T: Send>(
             Err(error) => errors.push(error),
         }
     }
-    errors.into_iter().min_by_key(rank).map_or(Ok(done), Err)
+    let asked = world.cancelled();
+    let decides = errors
+        .into_iter()
+        .min_by_key(|error| rank(error, asked.is_some()));
+    match (decides, asked) {
+        (None, _) => Ok(done),
+        // Whoever was cut short does not know by what.
+        (Some(LaneError::Cancelled(_)), Some(asked)) => Err(LaneError::Cancelled(asked)),
+        (Some(error), _) => Err(error),
+    }
 }
 
-/// When several tasks fail, this one decides.
-fn rank(error: &LaneError) -> u8 {
+/// When several tasks fail, this one decides; of equals the first. `asked`: somebody wants the run to stop.
+fn rank(error: &LaneError, asked: bool) -> u8 {
     match error {
         LaneError::Bug(_) => 0,
-        LaneError::Cancelled(_) => 1,
+        LaneError::Cancelled(_) if asked => 1,
+        LaneError::Cancelled(_) => 6,
         LaneError::Database(_) => 2,
         LaneError::Failed(_) | LaneError::Unverifiable(_) | LaneError::Superseded(_) => 3,
         LaneError::Refused(_) | LaneError::Unhealthy(_) => 4,

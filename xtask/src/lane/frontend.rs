@@ -195,14 +195,18 @@ fn send(
         let Some(file) = wanted.get(index) else {
             return;
         };
-        if failure
+        let has_failed = failure
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .is_some()
-        {
+            .is_some();
+        if has_failed {
             return;
         }
-        match send_one(job, deploy, file) {
+        let sent = match job.world.cancelled() {
+            Some(cancelled) => Err(cancelled.into()),
+            None => send_one(job, deploy, file),
+        };
+        match sent {
             Ok(()) => {
                 let count = done.fetch_add(1, Ordering::Relaxed) + 1;
                 job.progress(

@@ -13,7 +13,7 @@ thread_local! {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Ready,
-    Sleeping { until_ms: u64 },
+    Sleeping { until_ms: u64, lightly: bool },
     Ended,
 }
 
@@ -59,12 +59,31 @@ impl Baton {
 
     /// Lets virtual time pass for the lane that calls; others run meanwhile.
     pub fn sleep(&self, duration_ms: u64) {
+        self.pass(duration_ms, false);
+    }
+
+    /// As [`Baton::sleep`], unless another lane wakes it.
+    pub fn nap(&self, duration_ms: u64) {
+        self.pass(duration_ms, true);
+    }
+
+    /// Wakes the lanes that nap.
+    pub fn wake(&self) {
+        let mut inner = self.lock();
+        for state in &mut inner.lanes {
+            if matches!(state, State::Sleeping { lightly: true, .. }) {
+                *state = State::Ready;
+            }
+        }
+    }
+
+    fn pass(&self, duration_ms: u64, lightly: bool) {
         let mut inner = self.lock();
         match CURRENT.get() {
             None => inner.now_ms += duration_ms,
             Some(me) => {
                 let until_ms = inner.now_ms + duration_ms;
-                inner.set(me, State::Sleeping { until_ms });
+                inner.set(me, State::Sleeping { until_ms, lightly });
                 inner.pass_on();
                 self.turn.notify_all();
                 drop(self.wait_for_turn(inner, me));
@@ -149,7 +168,7 @@ impl Inner {
         let now_ms = self.now_ms;
         let due = |state: &State| match state {
             State::Ready => Some(now_ms),
-            State::Sleeping { until_ms } => Some((*until_ms).max(now_ms)),
+            State::Sleeping { until_ms, .. } => Some((*until_ms).max(now_ms)),
             State::Ended => None,
         };
         let Some(first) = self.lanes.iter().filter_map(due).min() else {

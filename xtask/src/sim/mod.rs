@@ -13,7 +13,7 @@ use crate::refs::{Files, RefValue, Refs, Swap};
 use crate::state::RunState;
 use crate::world::{
     Cancelled, Command, Limits, Now, Request, Response, RunEnd, RunEvent, SendError, SendErrorKind,
-    World,
+    Signal, World,
 };
 use anyhow::Result;
 use baton::Baton;
@@ -21,6 +21,7 @@ use cloud::inprocess::{InProcess, Took, TransportFault};
 use refs::{MemoryRefs, RefCalls};
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -99,6 +100,7 @@ pub struct Sim<'a> {
     calls: Mutex<u64>,
     ran: Mutex<Vec<String>>,
     events: Mutex<(Option<RunId>, Vec<Event>)>,
+    lanes_end: AtomicBool,
 }
 
 impl<'a> Sim<'a> {
@@ -121,6 +123,7 @@ impl<'a> Sim<'a> {
             calls: Mutex::new(0),
             ran: Mutex::default(),
             events: Mutex::new((None, Vec::new())),
+            lanes_end: AtomicBool::new(false),
         }
     }
 
@@ -210,7 +213,7 @@ impl World for Sim<'_> {
             return Err(cancelled);
         }
         self.baton
-            .sleep(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX));
+            .nap(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX));
         self.happen();
         self.cancelled().map_or(Ok(()), Err)
     }
@@ -219,6 +222,10 @@ impl World for Sim<'_> {
         self.cancel_at_ms
             .filter(|(at_ms, _)| self.baton.now_ms() >= *at_ms)
             .map(|(_, cancelled)| cancelled)
+            .or_else(|| {
+                let beside = Cancelled(Signal::Beside);
+                self.lanes_end.load(Ordering::Relaxed).then_some(beside)
+            })
     }
 
     fn send(&self, request: &Request, limits: Limits) -> Result<Response, SendError> {
@@ -284,11 +291,13 @@ impl World for Sim<'_> {
             });
         let mut left = script.duration_ms;
         while left > 0 {
+            let slice = left.min(1000);
+            if self.cancelled().is_none() {
+                self.baton.nap(slice);
+            }
             if self.cancelled().is_some() {
                 return Ok(RunEnd::Cancelled);
             }
-            let slice = left.min(1000);
-            self.baton.sleep(slice);
             on(RunEvent::Tick);
             left -= slice;
         }
@@ -302,6 +311,12 @@ impl World for Sim<'_> {
 
     fn lanes(&self, count: usize, task: &(dyn Fn(usize) + Sync)) {
         self.baton.run(count, task);
+        self.lanes_end.store(false, Ordering::Relaxed);
+    }
+
+    fn end_lanes(&self) {
+        self.lanes_end.store(true, Ordering::Relaxed);
+        self.baton.wake();
     }
 
     fn refs(&self) -> &dyn Refs {

@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write as _;
 use std::hash::{BuildHasher as _, RandomState};
 
-/// Lines of output kept for one group; the journal has all of them.
+/// Lines of output kept for one group.
 const GROUP_LINES_MAX: usize = 5_000;
 
 /// A log on standard error. Without `verbose` what a command prints is shown when it fails, and on GitHub always, folded.
@@ -134,7 +134,7 @@ impl Page {
             );
             let cut = (held.dropped > 0).then(|| {
                 format!(
-                    "({} before these are in the journal)",
+                    "({} before these are left out here)",
                     count(held.dropped, "line")
                 )
             });
@@ -335,7 +335,7 @@ mod tests {
         let mut text = String::new();
         page.show_held(&mut text);
         assert!(
-            text.contains("(3 lines before these are in the journal)\n  │ 3\n")
+            text.contains("(3 lines before these are left out here)\n  │ 3\n")
                 && text.contains("│ 5002\n"),
             "{}",
             &text[..200]
