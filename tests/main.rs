@@ -24,6 +24,7 @@ mod crash;
 mod doctor;
 mod first_release;
 mod help;
+mod forwards;
 mod hermetic;
 mod hotfix;
 mod interruption;

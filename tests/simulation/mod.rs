@@ -4,6 +4,7 @@
 
 mod bundles;
 mod decisions;
+mod forwards;
 mod journal;
 mod kills;
 mod lease;

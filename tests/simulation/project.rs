@@ -14,7 +14,7 @@ use tandem::changes::LaneFilters;
 use tandem::changes::tree::{File, Files};
 use tandem::config::{Config, OnFrontendFailure, Policy, Publish, Target, UploadSource};
 use tandem::exit::Exit;
-use tandem::forwards::{History, Lost};
+use tandem::forwards::{Ancestry, History, Lost};
 use tandem::http::Api;
 use tandem::ids::{Commit, EnvironmentName, Lane};
 use tandem::job::{Commands, Preparation};
@@ -174,12 +174,26 @@ impl Version {
     }
 }
 
-/// Commits in the order of their names.
-struct Numbered;
+/// What a checkout knows of the history, in which a later version contains the earlier ones.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Known {
+    /// All of it, or the remote tells the rest.
+    #[default]
+    All,
+    /// Too little, and the remote does not answer.
+    Unasked,
+    /// Too little, and the remote has the newer commits no more.
+    Gone,
+}
 
-impl History for Numbered {
-    fn is_ancestor(&self, older: &Commit, newer: &Commit) -> Option<bool> {
-        Some(older.0 <= newer.0)
+impl History for Known {
+    fn ancestry(&self, older: &Commit, newer: &Commit) -> Ancestry {
+        match self {
+            Self::All if older.0 <= newer.0 => Ancestry::Part,
+            Self::All => Ancestry::NotPart,
+            Self::Unasked => Ancestry::Unknown("the remote does not answer".to_owned()),
+            Self::Gone => Ancestry::Gone,
+        }
     }
 
     fn lost(&self, _: &Commit, _: &Commit) -> Lost {
@@ -202,6 +216,8 @@ pub(super) struct How {
     pub(super) scripts: BTreeMap<String, i32>,
     /// Releases a bundle that was prepared for these lanes.
     pub(super) bundle: Option<Vec<Lane>>,
+    /// What the checkout knows of the history.
+    pub(super) history: Known,
 }
 
 impl How {
@@ -493,8 +509,7 @@ impl Project {
             by: "simulation".to_owned(),
             process,
             is_dead: &is_dead,
-            // One line of history: a later version contains the earlier ones.
-            history: &Numbered,
+            history: &how.history,
         };
         let ended = catch_unwind(AssertUnwindSafe(|| match task {
             Task::Deploy(_) => deploy(&session, &how.options),

@@ -341,7 +341,7 @@ pub fn may_release(
     let source = session.source;
     bundle_serves(session, planned)?;
     let anyway = options.anyway.is_some();
-    if !session.target.is_local && !options.asked.force && !anyway {
+    if !session.target.is_local && !anyway {
         forwards::check(session, observed, planned)?;
     }
     if let Some(problem) = unfit_source(session.target, source, anyway)
