@@ -207,6 +207,8 @@ pub(super) struct How {
     pub(super) seed: u64,
     pub(super) kill_at: Option<u64>,
     pub(super) cancel_at_ms: Option<u64>,
+    /// By how much the machine's wall clock is wrong.
+    pub(super) clock_off_ms: i64,
     pub(super) outages: Vec<Range<u64>>,
     pub(super) happenings: Vec<(u64, Happening)>,
     pub(super) ref_faults: BTreeMap<u32, RefFault>,
@@ -438,6 +440,7 @@ impl Project {
         sim.cancel_at_ms = how
             .cancel_at_ms
             .map(|at_ms| (at_ms, Cancelled(Signal::Interrupt)));
+        sim.clock_off_ms = how.clock_off_ms;
         sim.outages = how.outages;
         sim.happenings = Mutex::new(how.happenings);
         sim.ref_calls.faults = how.ref_faults;

@@ -237,7 +237,7 @@ impl Journal {
         Ok(events)
     }
 
-    /// The newest runs, newest first.
+    /// The newest runs, newest first: in the order in which they were written here, because a wall clock may jump.
     ///
     /// # Errors
     /// When the journal cannot be read.
@@ -245,7 +245,7 @@ impl Journal {
         let connection = self.connection();
         let mut statement = connection.prepare(
             "SELECT id, command, environment, commit_id, started_ms, finished_ms, exit_code, reason, pid, pid_start, host
-             FROM run WHERE environment=? ORDER BY started_ms DESC, id DESC LIMIT ?",
+             FROM run WHERE environment=? ORDER BY rowid DESC LIMIT ?",
         )?;
         let rows = statement.query_map(
             params![environment.0, i64::try_from(limit).unwrap_or(i64::MAX)],

@@ -150,7 +150,8 @@ impl Lease {
                     };
                     // By the monotonic clock alone: a wall clock that jumps must not end somebody else's lease.
                     let expired = now.mono_ms.saturating_sub(unmoved_since.mono_ms) >= TTL_MS;
-                    let looks_stale = now.wall_ms.saturating_sub(current.renewed_ms) > millis(TTL);
+                    // Clocks of two machines differ either way: a renewal that lies far ahead says as little as an old one.
+                    let looks_stale = now.wall_ms.abs_diff(current.renewed_ms) > TTL_MS;
                     let free = break_glass
                         || (current.reason.is_none()
                             && (current.run == holder.run || is_dead(&current.process) || expired));
@@ -362,8 +363,4 @@ fn elapsed(from: Now, to: Now) -> Duration {
 
 fn left(confirmed: Now, now: Now) -> Duration {
     TTL.saturating_sub(elapsed(confirmed, now))
-}
-
-fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

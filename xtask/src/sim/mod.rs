@@ -88,6 +88,8 @@ pub struct Sim<'a> {
     pub kill_at: Option<u64>,
     /// Virtual milliseconds after which the run is cancelled.
     pub cancel_at_ms: Option<(u64, Cancelled)>,
+    /// By how much this machine's wall clock is wrong.
+    pub clock_off_ms: i64,
     /// Times (virtual milliseconds, from and to) in which no request leaves the machine.
     pub outages: Vec<Range<u64>>,
     /// What happens by itself, and after how many virtual milliseconds.
@@ -114,6 +116,7 @@ impl<'a> Sim<'a> {
             scripts: BTreeMap::new(),
             kill_at: None,
             cancel_at_ms: None,
+            clock_off_ms: 0,
             outages: Vec::new(),
             happenings: Mutex::new(Vec::new()),
             watch: None,
@@ -199,7 +202,7 @@ impl<'a> Sim<'a> {
 impl World for Sim<'_> {
     fn now(&self) -> Now {
         Now {
-            wall_ms: self.cloud_now_ms(),
+            wall_ms: self.cloud_now_ms() + self.clock_off_ms,
             mono_ms: self.baton.now_ms(),
         }
     }
