@@ -403,7 +403,7 @@ fn a_queue_answers_202() {
 }
 
 /// As somebody with the provider's key and a terminal would.
-fn trigger_by_hand(universe: &tandem::sim::Universe, now_ms: i64, commit: &str) {
+pub(super) fn trigger_by_hand(universe: &tandem::sim::Universe, now_ms: i64, commit: &str) {
     let mut cloud = universe.cloud();
     let url = format!(
         "{}/v1/services/{}/deploys",

@@ -4,6 +4,7 @@
 
 mod bundles;
 mod decisions;
+mod elsewhere;
 mod forwards;
 mod journal;
 mod kills;

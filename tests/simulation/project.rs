@@ -48,6 +48,9 @@ start = "./service"
 migrations = "migrations"
 "#;
 
+/// The usual machine.
+const HOST: &str = "sim";
+
 /// Builds and boots quickly, and is healthy. What it carries is the version's to say.
 pub(super) fn well() -> Behaviour {
     Behaviour {
@@ -206,6 +209,8 @@ impl History for Known {
 pub(super) struct How {
     pub(super) seed: u64,
     pub(super) kill_at: Option<u64>,
+    /// Dies when the provider has been asked so often for a deploy, before it hears the answer.
+    pub(super) kill_after_triggers: Option<usize>,
     pub(super) cancel_at_ms: Option<u64>,
     /// By how much the machine's wall clock is wrong.
     pub(super) clock_off_ms: i64,
@@ -220,12 +225,22 @@ pub(super) struct How {
     pub(super) bundle: Option<Vec<Lane>>,
     /// What the checkout knows of the history.
     pub(super) history: Known,
+    /// The machine; each has a journal of its own.
+    pub(super) host: Option<&'static str>,
 }
 
 impl How {
     pub(super) fn seed(seed: u64) -> Self {
         Self {
             seed,
+            ..Self::default()
+        }
+    }
+
+    /// On another machine than the usual one.
+    pub(super) fn on(host: &'static str) -> Self {
+        Self {
+            host: Some(host),
             ..Self::default()
         }
     }
@@ -293,6 +308,8 @@ pub(super) struct Outcome {
     pub(super) ran: Vec<String>,
     pub(super) state: RunState,
     pub(super) elapsed_ms: u64,
+    /// Whether every push was answered.
+    pub(super) pushes_well: bool,
 }
 
 impl Outcome {
@@ -327,6 +344,9 @@ pub(super) struct Project {
     oracle: Oracle,
     processes: u32,
     keys: [Secret; 3],
+    /// The machine whose journal the universe has now, and the journals of the others.
+    host: &'static str,
+    journals: BTreeMap<&'static str, Journal>,
 }
 
 impl Project {
@@ -356,6 +376,8 @@ impl Project {
             oracle: Oracle::default(),
             processes: 0,
             keys,
+            host: HOST,
+            journals: BTreeMap::new(),
         }
     }
 
@@ -398,6 +420,22 @@ impl Project {
         self.process(&Task::Rollback(asked), how)
     }
 
+    /// The machine's journal is lost, as a file that somebody deleted.
+    pub(super) fn lose_journal(&mut self) {
+        self.universe.journal = Journal::in_memory().unwrap();
+    }
+
+    /// Puts another machine's journal into the universe.
+    fn move_to(&mut self, host: &'static str) {
+        if host != self.host {
+            let there = self.journals.remove(host);
+            let there = there.unwrap_or_else(|| Journal::in_memory().unwrap());
+            let here = std::mem::replace(&mut self.universe.journal, there);
+            self.journals.insert(self.host, here);
+            self.host = host;
+        }
+    }
+
     /// Now, by the universe's clock.
     pub(super) fn now_ms(&self) -> i64 {
         EPOCH_MS + i64::try_from(*self.universe.elapsed_ms.lock().unwrap()).unwrap()
@@ -412,13 +450,15 @@ impl Project {
 
     fn process(&mut self, task: &Task<'_>, how: How) -> Outcome {
         self.processes += 1;
+        self.move_to(how.host.unwrap_or(HOST));
         let process = Process {
             pid: self.processes,
             start: "1".to_owned(),
-            host: "sim".to_owned(),
+            host: self.host.to_owned(),
         };
-        let pid = self.processes;
-        let is_dead = move |other: &Process| other.pid != pid;
+        // As in the real world: of another machine's processes nothing is known.
+        let (pid, host) = (self.processes, self.host);
+        let is_dead = move |other: &Process| other.host == host && other.pid != pid;
         let nothing = Version::new(0);
         let version = match task {
             Task::Deploy(version) => version,
@@ -435,8 +475,10 @@ impl Project {
                 now_ms,
             ));
         };
+        let pushes_well = how.ref_faults.is_empty();
         let mut sim = Sim::new(&self.universe, how.seed);
         sim.kill_at = how.kill_at;
+        sim.kill_after_deploys = how.kill_after_triggers.map(|more| before.deploys() + more);
         sim.cancel_at_ms = how
             .cancel_at_ms
             .map(|at_ms| (at_ms, Cancelled(Signal::Interrupt)));
@@ -538,6 +580,7 @@ impl Project {
             ran: sim.ran(),
             state,
             elapsed_ms,
+            pushes_well,
         };
         let problems = problems.into_inner().unwrap();
         let is_whole = matches!(task, Task::Deploy(_)) && how.options.asked.only.is_empty();

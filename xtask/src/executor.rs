@@ -6,10 +6,11 @@ mod backend;
 mod bake;
 mod finalise;
 mod frontend;
+mod lost;
 mod prepare;
 mod restore;
 
-pub use restore::abort;
+pub use lost::after_lost_lease;
 
 use crate::event::EventKind;
 use crate::exit::Exit;
@@ -71,10 +72,16 @@ struct Halves {
 
 /// Carries the plan out, or goes on undoing it when an earlier attempt of the run had begun to.
 pub fn execute(job: &Job<'_>) -> Verdict {
-    match restore::begun(job) {
+    let verdict = match restore::begun(job) {
         Some(reason) => restore::restore(job, &reason),
         None => release(job).unwrap_or_else(|verdict| verdict),
-    }
+    };
+    after_lost_lease(job, verdict)
+}
+
+/// `deploy --abort`: brings back what was live when the run began.
+pub fn abort(job: &Job<'_>) -> Verdict {
+    after_lost_lease(job, restore::abort(job))
 }
 
 fn release(job: &Job<'_>) -> Result<Verdict, Verdict> {

@@ -9,6 +9,7 @@ pub use side_by_side::{Task, side_by_side};
 use crate::config::Config;
 use crate::config::Target;
 use crate::event::{EventKind, LaneState, Step, StepEnd};
+use crate::forwards::History;
 use crate::http::ApiError;
 use crate::ids::{Commit, DeployId, Lane, RunId};
 use crate::inputs::Inputs;
@@ -20,6 +21,7 @@ use crate::once::{Attempt, Unsettled};
 use crate::plan::Plan;
 use crate::redact::Secret;
 use crate::render::Render;
+use crate::shared_run::Shared;
 use crate::world::{Cancelled, Signal, World};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -183,6 +185,10 @@ pub struct Job<'a> {
     pub accepted: Accepted,
     /// The right to change things.
     pub lease: &'a Lease,
+    /// What other machines know of this run.
+    pub shared: &'a Shared,
+    /// How commits are related.
+    pub history: &'a dyn History,
     /// The frontend's provider.
     pub netlify: &'a Netlify<'a>,
     /// The backend's provider.

@@ -48,6 +48,7 @@ pub mod render;
 pub mod rollback;
 pub mod run;
 pub mod service;
+pub mod shared_run;
 pub mod sim;
 pub mod sink;
 pub mod source;

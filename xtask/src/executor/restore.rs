@@ -242,8 +242,8 @@ pub(super) fn restore(job: &Job<'_>, text: &str) -> Verdict {
     }
 }
 
-/// `deploy --abort`: brings back what was live when the run began.
-pub fn abort(job: &Job<'_>) -> Verdict {
+/// Brings back what was live when the run began.
+pub(super) fn abort(job: &Job<'_>) -> Verdict {
     restore(
         job,
         &begun(job).unwrap_or_else(|| format!("run {} was aborted", job.run)),

@@ -86,6 +86,8 @@ pub struct Sim<'a> {
     pub scripts: BTreeMap<String, Script>,
     /// The world call at which the process dies, counted from 1.
     pub kill_at: Option<u64>,
+    /// The number of the service's deploys at which the process dies, before it hears the answer.
+    pub kill_after_deploys: Option<usize>,
     /// Virtual milliseconds after which the run is cancelled.
     pub cancel_at_ms: Option<(u64, Cancelled)>,
     /// By how much this machine's wall clock is wrong.
@@ -99,6 +101,7 @@ pub struct Sim<'a> {
     /// The process's way to the refs.
     pub ref_calls: RefCalls,
     calls: Mutex<u64>,
+    dead: Mutex<bool>,
     ran: Mutex<Vec<String>>,
     events: Mutex<(Option<RunId>, Vec<Event>)>,
 }
@@ -115,6 +118,7 @@ impl<'a> Sim<'a> {
                 .unwrap_or_else(PoisonError::into_inner),
             scripts: BTreeMap::new(),
             kill_at: None,
+            kill_after_deploys: None,
             cancel_at_ms: None,
             clock_off_ms: 0,
             outages: Vec::new(),
@@ -122,6 +126,7 @@ impl<'a> Sim<'a> {
             watch: None,
             ref_calls: RefCalls::default(),
             calls: Mutex::new(0),
+            dead: Mutex::new(false),
             ran: Mutex::default(),
             events: Mutex::new((None, Vec::new())),
         }
@@ -175,7 +180,11 @@ impl<'a> Sim<'a> {
     }
 
     fn is_killed(&self) -> bool {
-        self.kill_at.is_some_and(|kill_at| self.calls() >= kill_at)
+        self.kill_at.is_some_and(|kill_at| self.calls() >= kill_at) || *self.dead()
+    }
+
+    fn dead(&self) -> MutexGuard<'_, bool> {
+        self.dead.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Lets happen what is due.
@@ -242,8 +251,15 @@ impl World for Sim<'_> {
             if let Some(watch) = self.watch {
                 watch(&mut cloud, self.cloud_now_ms());
             }
+            let fatal = self.kill_after_deploys;
+            if fatal.is_some_and(|fatal| cloud.created_deploys().1 >= fatal) {
+                *self.dead() = true;
+            }
             answer
         };
+        if *self.dead() {
+            self.step();
+        }
         match answer {
             Ok(response) => {
                 let took = response
