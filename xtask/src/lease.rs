@@ -309,9 +309,10 @@ impl Lease {
     }
 }
 
-/// A run that goes on where it stopped, on the same machine. On another one its process may well live.
+/// A run that goes on where it stopped, on the same machine, where the system does not tell whether a process lives.
 fn is_same_run(current: &Holder, ours: &Holder) -> bool {
-    current.run == ours.run && current.process.host == ours.process.host
+    let (theirs, process) = (&current.process, &ours.process);
+    current.run == ours.run && theirs.host == process.host && theirs.start.is_empty()
 }
 
 /// Says for whom a run waits, and how much longer.

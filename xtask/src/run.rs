@@ -1,6 +1,9 @@
 //! One run of `deploy`: preflight, lease, plan, execution, and an end that is always written down.
 
+mod hold;
 mod resume;
+
+pub use hold::Hold;
 
 use crate::changes::LaneFilters;
 use crate::config::{Config, Target};
@@ -9,20 +12,21 @@ use crate::executor::{self, Verdict};
 use crate::exit::Exit;
 use crate::facts::{self, Observed};
 use crate::forwards::{self, History};
-use crate::ids::{Commit, Oid, ReleaseId, RunId};
+use crate::ids::{Commit, ReleaseId, RunId};
 use crate::inputs::Inputs;
 use crate::job::{Baseline, Job, LaneError, Preparation};
 use crate::journal::{Process, RunRow};
 use crate::lane::frontend::Accepted;
 use crate::lease::{Holder, Lease, LeaseError, Terms};
-use crate::live::{self, Live};
+use crate::live::Live;
 use crate::netlify::Netlify;
 use crate::plan::{Asked, Plan, plan};
 use crate::redact::Secret;
 use crate::render::Render;
-use crate::shared_run::{self, RunRecord, Shared};
+use crate::shared_run::Shared;
 use crate::source::SourceTree;
 use crate::world::World;
+use hold::{Seen, not_shared, warn_not_shared};
 use resume::{Beginning, Unfinished};
 use std::time::Duration;
 
@@ -204,7 +208,9 @@ fn begin(
     let newer = if before.oid == seen.oid {
         facts::observe_again(session, &observed)
     } else {
-        before.nothing_left(session).map_err(&failed)?;
+        before
+            .nothing_to_go_on_with(session, options)
+            .map_err(&failed)?;
         facts::observe(session).map(Some)
     };
     if let Some(newer) = newer.map_err(|error| failed(preflight_failed(world, &error)))? {
@@ -327,115 +333,6 @@ fn go_on(
         nothing_to_do: false,
     };
     Ok(Some(hold.close(session, ended)))
-}
-
-/// What the ref of the newest run held when it was looked at.
-struct Seen {
-    oid: Option<Oid>,
-    record: Option<RunRecord>,
-}
-
-impl Seen {
-    /// Whoever releases must understand it: it may name a run that has not ended.
-    fn read(session: &Session<'_>) -> Result<Self, Ended> {
-        let name = &session.target.name;
-        let value = shared_run::read(session.world, name)
-            .map_err(|error| Ended::early(Exit::Refused, format!("{error:#}")))?;
-        let record = value.as_ref().map(RunRecord::parse).transpose();
-        let record = record.map_err(|error| {
-            Ended::early(
-                Exit::Refused,
-                format!(
-                    "{error:#} (hint: it may come from a newer version of Tandem; deleting {} forgets that run)",
-                    live::run_ref(name)
-                ),
-            )
-        })?;
-        Ok(Self {
-            oid: value.map(|value| value.oid),
-            record,
-        })
-    }
-
-    /// Refuses to begin when the run that held the lease meanwhile has left something undone.
-    fn nothing_left(&self, session: &Session<'_>) -> Result<(), Ended> {
-        let Some(record) = self.record.as_ref().filter(|record| record.is_unfinished()) else {
-            return Ok(());
-        };
-        Err(preflight_failed(
-            session.world,
-            &LaneError::Refused(format!(
-                "run {} of {} on {} began meanwhile and did not come to its end (hint: `deploy` again looks at what it left)",
-                record.run, record.by, record.process.host
-            )),
-        ))
-    }
-
-    fn warn_of_unfinished(&self, session: &Session<'_>) {
-        if let Some(record) = self.record.as_ref().filter(|record| record.end.is_none()) {
-            session.world.emit(EventKind::Warning {
-                text: format!(
-                    "run {} of {} on {} has not come to its end; what it left is compared with what is live",
-                    record.run, record.by, record.process.host
-                ),
-            });
-        }
-    }
-}
-
-fn not_shared(world: &dyn World, error: &anyhow::Error) -> Ended {
-    let text = format!(
-        "the run could not be written down where other machines find it, so nothing was begun: {error:#}"
-    );
-    preflight_failed(world, &LaneError::Refused(text))
-}
-
-fn warn_not_shared(world: &dyn World, error: &anyhow::Error) {
-    world.emit(EventKind::Warning {
-        text: format!("the run could not be written down where other machines find it: {error:#}"),
-    });
-}
-
-/// What a run has that may change things.
-pub struct Hold {
-    /// The right to change them.
-    pub lease: Lease,
-    /// What other machines know of it.
-    pub shared: Shared,
-}
-
-impl Hold {
-    /// For a command that puts production right: it goes on also when other machines cannot be told.
-    pub fn warily(session: &Session<'_>, row: &RunRow, lease: Lease) -> Self {
-        let world = session.world;
-        let found = shared_run::read(world, &session.target.name);
-        let oid = match found {
-            Ok(value) => value.map(|value| value.oid),
-            Err(error) => {
-                warn_not_shared(world, &error);
-                None
-            }
-        };
-        let shared = Shared::new(world, row, &session.process, &session.by, oid);
-        if let Err(error) = shared.push(world) {
-            warn_not_shared(world, &error);
-        }
-        Self { lease, shared }
-    }
-
-    /// Tells other machines how the run ended, and gives the lease back.
-    pub fn close(&self, session: &Session<'_>, ended: Ended) -> Ended {
-        let Verdict { exit, reason, .. } = &ended.verdict;
-        // Whoever has the lease writes there now.
-        if !self.lease.was_lost()
-            && let Err(error) = self.shared.end(session.world, *exit, reason)
-        {
-            session.world.emit(EventKind::Warning {
-                text: format!("how the run ended could not be written down where other machines find it, so one of them may go on with it: {error:#}"),
-            });
-        }
-        give_back(session, &self.lease, ended)
-    }
 }
 
 fn end(run: &RunId, mut ended: Ended) -> Ended {

@@ -106,10 +106,9 @@ pub(super) fn find(session: &Session<'_>, options: &Options) -> Result<Found, En
     let newest = newest(session, &runs, seen.record.as_ref())
         .map_err(|error| no_journal(&error))?
         .filter(|run| is_resumable(&run.row, session));
-    // Whoever names lanes or says --force wants that done, not what an earlier run was about.
-    let goes_on = asked || (options.asked.only.is_empty() && !options.asked.force);
-    let is_wanted =
-        |run: &Unfinished| goes_on && (run.row.commit == session.source.commit || options.abort);
+    let is_wanted = |run: &Unfinished| {
+        goes_on(options) && (run.row.commit == session.source.commit || options.abort)
+    };
     let needs_bundle = |run: &Unfinished| {
         run.beginning
             .as_ref()
@@ -153,6 +152,11 @@ pub(super) fn find(session: &Session<'_>, options: &Options) -> Result<Found, En
         )),
         _ => Ok(Found { unfinished, seen }),
     }
+}
+
+/// Whoever names lanes or says --force wants that done, not what an earlier run was about.
+pub(super) fn goes_on(options: &Options) -> bool {
+    options.resume || options.abort || (options.asked.only.is_empty() && !options.asked.force)
 }
 
 fn runs(session: &Session<'_>) -> Result<Vec<RunRow>, Ended> {
