@@ -32,7 +32,7 @@ fn production_is_released_and_recorded_on_the_origin() {
     };
     assert_eq!(
         refs(),
-        "refs/tandem/production/live",
+        "refs/tandem/production/live\nrefs/tandem/production/run",
         "the lease was given back"
     );
     env.xtask(&["status", "--prod"]).assert_exit(0);

@@ -5,7 +5,9 @@
 mod answering;
 mod bundles;
 mod decisions;
+mod elsewhere;
 mod failing_fast;
+mod forwards;
 mod journal;
 mod kills;
 mod lease;

@@ -7,7 +7,9 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use tandem::config::Target;
 use tandem::exit::Exit;
-use tandem::live::lease_ref;
+use tandem::live::{lease_ref, run_ref};
+use tandem::refs::Refs as _;
+use tandem::shared_run::RunRecord;
 use tandem::sim::Universe;
 
 /// Longest time between the last confirmed renewal of the lease and a call that changes something: its time to live less its margin.
@@ -37,6 +39,11 @@ impl Before {
             calls: cloud.cloud().requests().count(),
             deploys,
         }
+    }
+
+    /// The deploys that the service has had.
+    pub(super) fn deploys(&self) -> usize {
+        self.deploys
     }
 
     /// Whether `wanted` leads forward from the frontend that is public.
@@ -134,6 +141,8 @@ impl Oracle {
         let truth = cloud.truth(end_ms);
         problems.extend(under_lease(&calls, renewals, &lease_ref(&target.name)));
         problems.extend(self.once(universe, target, before, &mut cloud));
+        let made = count(&deploys(&mut cloud).split_off(before.deploys), "api");
+        problems.extend(shared_truly(universe, target, outcome, made));
         if let Some(ended) = &outcome.ended {
             let run = ended
                 .run
@@ -209,15 +218,11 @@ impl Oracle {
         before: &Before,
         cloud: &mut InProcess,
     ) -> Option<String> {
-        let newest = universe
-            .journal
-            .runs(&target.name, 1)
-            .unwrap()
-            .into_iter()
-            .next()?;
+        // The run of whichever machine that held the lease last: no other has asked for anything since.
+        let newest = newest_run(universe, target)?;
         let begun = self
             .begun
-            .entry(newest.id.0.clone())
+            .entry(newest.run.0.clone())
             .or_insert_with(|| Begun::of(before));
         if cloud.created_deploys().1 <= begun.deploys + 1 {
             return None;
@@ -227,7 +232,7 @@ impl Oracle {
         (made > 1 || rolled > 1).then(|| {
             format!(
                 "I4: run {} made {made} deploys and {rolled} rollbacks",
-                newest.id
+                newest.run
             )
         })
     }
@@ -328,6 +333,45 @@ fn written_down(universe: &Universe, target: &Target, resumed: &str) -> Vec<Stri
         .filter(|_| !resumed.is_empty())
         .map(|run| format!("I8: run {} has no outcome", run.id))
         .collect()
+}
+
+/// What every machine can read of the newest run.
+fn newest_run(universe: &Universe, target: &Target) -> Option<RunRecord> {
+    let value = universe.refs.read(&run_ref(&target.name)).unwrap();
+    value.map(|value| RunRecord::parse(&value).unwrap())
+}
+
+/// I4 and I8 on other machines: the ref tells what this process did, in time, and how it ended.
+fn shared_truly(
+    universe: &Universe,
+    target: &Target,
+    outcome: &Outcome,
+    made: usize,
+) -> Vec<String> {
+    let record = newest_run(universe, target);
+    let mut problems = Vec::new();
+    let knows_trigger = record
+        .as_ref()
+        .is_some_and(|record| record.intent("backend.trigger").is_some());
+    if made > 0 && !knows_trigger {
+        problems.push(format!(
+            "I4: no other machine could know of the deploy: {record:?}"
+        ));
+    }
+    let (Some(ended), Some(record)) = (&outcome.ended, record) else {
+        return problems;
+    };
+    let said = record.end.map(|end| end.exit_code);
+    // Whoever lost the lease writes nothing there any more.
+    let may_lack = !outcome.pushes_well || outcome.reason().contains("lease");
+    if ended.run.as_ref() == Some(&record.run) && said != Some(outcome.code()) && !may_lack {
+        problems.push(format!(
+            "I8: run {} ended with {}, and other machines read {said:?}",
+            record.run,
+            outcome.code()
+        ));
+    }
+    problems
 }
 
 /// The deploys of that trigger, without those that a test triggered by hand.

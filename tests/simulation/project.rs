@@ -14,7 +14,7 @@ use tandem::changes::LaneFilters;
 use tandem::changes::tree::{File, Files};
 use tandem::config::{Config, OnFrontendFailure, Policy, Publish, Target, UploadSource};
 use tandem::exit::Exit;
-use tandem::forwards::{History, Lost};
+use tandem::forwards::{Ancestry, History, Lost};
 use tandem::http::Api;
 use tandem::ids::{Commit, EnvironmentName, Lane};
 use tandem::job::{Commands, Preparation};
@@ -47,6 +47,9 @@ build = "make"
 start = "./service"
 migrations = "migrations"
 "#;
+
+/// The usual machine.
+const HOST: &str = "sim";
 
 /// Builds and boots quickly, and is healthy. What it carries is the version's to say.
 pub(super) fn well() -> Behaviour {
@@ -175,12 +178,26 @@ impl Version {
     }
 }
 
-/// Commits in the order of their names.
-struct Numbered;
+/// What a checkout knows of the history, in which a later version contains the earlier ones.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Known {
+    /// All of it, or the remote tells the rest.
+    #[default]
+    All,
+    /// Too little, and the remote does not answer.
+    Unasked,
+    /// Too little, and the remote has the newer commits no more.
+    Gone,
+}
 
-impl History for Numbered {
-    fn is_ancestor(&self, older: &Commit, newer: &Commit) -> Option<bool> {
-        Some(older.0 <= newer.0)
+impl History for Known {
+    fn ancestry(&self, older: &Commit, newer: &Commit) -> Ancestry {
+        match self {
+            Self::All if older.0 <= newer.0 => Ancestry::Part,
+            Self::All => Ancestry::NotPart,
+            Self::Unasked => Ancestry::Unknown("the remote does not answer".to_owned()),
+            Self::Gone => Ancestry::Gone,
+        }
     }
 
     fn lost(&self, _: &Commit, _: &Commit) -> Lost {
@@ -193,7 +210,11 @@ impl History for Numbered {
 pub(super) struct How {
     pub(super) seed: u64,
     pub(super) kill_at: Option<u64>,
+    /// Dies when the provider has been asked so often for a deploy, before it hears the answer.
+    pub(super) kill_after_triggers: Option<usize>,
     pub(super) cancel_at_ms: Option<u64>,
+    /// By how much the machine's wall clock is wrong.
+    pub(super) clock_off_ms: i64,
     pub(super) outages: Vec<Range<u64>>,
     pub(super) happenings: Vec<(u64, Happening)>,
     pub(super) ref_faults: BTreeMap<u32, RefFault>,
@@ -207,12 +228,24 @@ pub(super) struct How {
     pub(super) check_ms: Option<u64>,
     /// Releases a bundle that was prepared for these lanes.
     pub(super) bundle: Option<Vec<Lane>>,
+    /// What the checkout knows of the history.
+    pub(super) history: Known,
+    /// The machine; each has a journal of its own.
+    pub(super) host: Option<&'static str>,
 }
 
 impl How {
     pub(super) fn seed(seed: u64) -> Self {
         Self {
             seed,
+            ..Self::default()
+        }
+    }
+
+    /// On another machine than the usual one.
+    pub(super) fn on(host: &'static str) -> Self {
+        Self {
+            host: Some(host),
             ..Self::default()
         }
     }
@@ -280,6 +313,8 @@ pub(super) struct Outcome {
     pub(super) ran: Vec<String>,
     pub(super) state: RunState,
     pub(super) elapsed_ms: u64,
+    /// Whether every push was answered.
+    pub(super) pushes_well: bool,
 }
 
 impl Outcome {
@@ -314,6 +349,9 @@ pub(super) struct Project {
     oracle: Oracle,
     processes: u32,
     keys: [Secret; 3],
+    /// The machine whose journal the universe has now, and the journals of the others.
+    host: &'static str,
+    journals: BTreeMap<&'static str, Journal>,
 }
 
 impl Project {
@@ -343,6 +381,8 @@ impl Project {
             oracle: Oracle::default(),
             processes: 0,
             keys,
+            host: HOST,
+            journals: BTreeMap::new(),
         }
     }
 
@@ -385,6 +425,22 @@ impl Project {
         self.process(&Task::Rollback(asked), how)
     }
 
+    /// The machine's journal is lost, as a file that somebody deleted.
+    pub(super) fn lose_journal(&mut self) {
+        self.universe.journal = Journal::in_memory().unwrap();
+    }
+
+    /// Puts another machine's journal into the universe.
+    fn move_to(&mut self, host: &'static str) {
+        if host != self.host {
+            let there = self.journals.remove(host);
+            let there = there.unwrap_or_else(|| Journal::in_memory().unwrap());
+            let here = std::mem::replace(&mut self.universe.journal, there);
+            self.journals.insert(self.host, here);
+            self.host = host;
+        }
+    }
+
     /// Now, by the universe's clock.
     pub(super) fn now_ms(&self) -> i64 {
         EPOCH_MS + i64::try_from(*self.universe.elapsed_ms.lock().unwrap()).unwrap()
@@ -399,13 +455,15 @@ impl Project {
 
     fn process(&mut self, task: &Task<'_>, how: How) -> Outcome {
         self.processes += 1;
+        self.move_to(how.host.unwrap_or(HOST));
         let process = Process {
             pid: self.processes,
             start: "1".to_owned(),
-            host: "sim".to_owned(),
+            host: self.host.to_owned(),
         };
-        let pid = self.processes;
-        let is_dead = move |other: &Process| other.pid != pid;
+        // As in the real world: of another machine's processes nothing is known.
+        let (pid, host) = (self.processes, self.host);
+        let is_dead = move |other: &Process| other.host == host && other.pid != pid;
         let nothing = Version::new(0);
         let version = match task {
             Task::Deploy(version) => version,
@@ -422,11 +480,14 @@ impl Project {
                 now_ms,
             ));
         };
+        let pushes_well = how.ref_faults.is_empty();
         let mut sim = Sim::new(&self.universe, how.seed);
         sim.kill_at = how.kill_at;
+        sim.kill_after_deploys = how.kill_after_triggers.map(|more| before.deploys() + more);
         sim.cancel_at_ms = how
             .cancel_at_ms
             .map(|at_ms| (at_ms, Cancelled(Signal::Interrupt)));
+        sim.clock_off_ms = how.clock_off_ms;
         sim.outages = how.outages;
         sim.happenings = Mutex::new(how.happenings);
         sim.ref_calls.faults = how.ref_faults;
@@ -499,8 +560,7 @@ impl Project {
             by: "simulation".to_owned(),
             process,
             is_dead: &is_dead,
-            // One line of history: a later version contains the earlier ones.
-            history: &Numbered,
+            history: &how.history,
         };
         let ended = catch_unwind(AssertUnwindSafe(|| match task {
             Task::Deploy(_) => deploy(&session, &how.options),
@@ -526,6 +586,7 @@ impl Project {
             ran: sim.ran(),
             state,
             elapsed_ms,
+            pushes_well,
         };
         let problems = problems.into_inner().unwrap();
         let is_whole = matches!(task, Task::Deploy(_)) && how.options.asked.only.is_empty();

@@ -4,6 +4,8 @@ use super::project::{How, Project, Version, well};
 use cloud::inprocess::Boot;
 use cloud::{Fault, FaultKind};
 
+const HOUR_MS: i64 = 3_600_000;
+
 fn until_ms(version: &Version) -> u64 {
     Project::live(1)
         .deploy(version, How::seed(1))
@@ -122,4 +124,29 @@ fn a_run_that_others_overtook_does_not_go_on() {
         "as a release of its own it would lead back: {}",
         outcome.reason()
     );
+}
+
+/// The first of two runs has the wrong time. What counts is the order in which they began here.
+#[test]
+fn the_newest_run_is_the_one_that_began_last_whatever_the_clock_says() {
+    let calls = Project::live(1)
+        .deploy(&Version::new(3), How::seed(1))
+        .calls;
+    for clock_off_ms in [-2 * HOUR_MS, 2 * HOUR_MS] {
+        for go_on in [How::resume(), How::seed(3)] {
+            let mut project = Project::live(1);
+            let ahead = How {
+                clock_off_ms,
+                ..How::seed(1)
+            };
+            assert_eq!(project.deploy(&Version::new(2), ahead).code(), 0);
+            let killed = project.deploy(&Version::new(3), How::killed_at(calls * 3 / 4));
+            assert!(killed.ended.is_none());
+            let made = project.universe.cloud().created_deploys().1;
+            assert_eq!(made, 3, "killed after the trigger");
+            let outcome = project.deploy(&Version::new(3), go_on);
+            assert_eq!(outcome.code(), 0, "{}", outcome.reason());
+            assert_eq!(project.universe.cloud().created_deploys().1, made);
+        }
+    }
 }

@@ -6,11 +6,13 @@ mod backend;
 mod bake;
 mod finalise;
 mod frontend;
+mod lost;
 mod others;
 mod prepare;
 mod restore;
 mod schema;
 
+pub use lost::after_lost_lease;
 pub use others::rollback_holds;
 
 use crate::contract::Contract;
@@ -85,12 +87,12 @@ pub fn execute(job: &Job<'_>) -> Verdict {
         Some(reason) => restore::restore(job, &reason),
         None => release(job).unwrap_or_else(|verdict| verdict),
     };
-    others::last_words(job, verdict)
+    after_lost_lease(job, others::last_words(job, verdict))
 }
 
 /// `deploy --abort`: brings back what was live when the run began.
 pub fn abort(job: &Job<'_>) -> Verdict {
-    others::last_words(job, restore::abort(job))
+    after_lost_lease(job, others::last_words(job, restore::abort(job)))
 }
 
 fn release(job: &Job<'_>) -> Result<Verdict, Verdict> {

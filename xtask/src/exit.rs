@@ -95,6 +95,19 @@ impl Exit {
         }
     }
 
+    /// Whether a run that ended with this code can go on.
+    pub fn can_go_on(code: u8) -> bool {
+        [
+            Self::Degraded,
+            Self::Unknown,
+            Self::Interrupted,
+            Self::Terminated,
+            Self::Bug,
+        ]
+        .iter()
+        .any(|exit| exit.code() == code)
+    }
+
     /// Every code, in ascending order: for documentation and its test.
     pub const ALL: [Self; 14] = [
         Self::Done,

@@ -7,7 +7,7 @@ use crate::ids::{Commit, Lane};
 use crate::job::LaneError;
 use crate::plan::Plan;
 use crate::run::Session;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Where releases come from when deploy.toml names no branch.
 const MAIN: &str = "main";
@@ -16,11 +16,24 @@ const LISTED_MAX: usize = 10;
 
 /// What the project's history says; a shallow clone holds only a part of it.
 pub trait History: Sync {
-    /// Whether the first commit is part of the second's history; `None` when the history at hand does not tell.
-    fn is_ancestor(&self, older: &Commit, newer: &Commit) -> Option<bool>;
+    /// Whether the first commit is part of the second's history. Fetches what is missing.
+    fn ancestry(&self, older: &Commit, newer: &Commit) -> Ancestry;
 
     /// What a release of `ours` would lose of the commit `live`. Fetches what is missing.
     fn lost(&self, live: &Commit, ours: &Commit) -> Lost;
+}
+
+/// Whether a commit is part of another's history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ancestry {
+    /// It is.
+    Part,
+    /// It is not.
+    NotPart,
+    /// The remote was asked and has the newer one no more: nobody can tell, today or later.
+    Gone,
+    /// It cannot be told, because of this.
+    Unknown(String),
 }
 
 /// What would be lost.
@@ -49,25 +62,50 @@ pub(crate) fn check(
     observed: &Observed,
     planned: &Plan,
 ) -> Result<(), LaneError> {
-    not_superseded(session, observed)?;
+    not_superseded(session, observed, planned)?;
     keeps_hotfixes(session, observed, planned)
 }
 
-/// A run that waited, or was started late, must not put an older commit over a newer one that contains it.
-fn not_superseded(session: &Session<'_>, observed: &Observed) -> Result<(), LaneError> {
+/// A run that waited, was started late, or knows only a part of the history must not put an older commit over one that contains it.
+fn not_superseded(
+    session: &Session<'_>,
+    observed: &Observed,
+    planned: &Plan,
+) -> Result<(), LaneError> {
+    let ours = &session.source.commit;
     let Some(live) = &observed.facts.live else {
         return Ok(());
     };
-    let (ours, theirs) = (&session.source.commit, &live.record.commit);
-    if ours == theirs || session.history.is_ancestor(ours, theirs) != Some(true) {
-        return Ok(());
+    let lanes = live.record.lanes.iter();
+    let replaced: BTreeSet<&Commit> = lanes
+        .filter(|(lane, recorded)| planned.runs(**lane) && recorded.commit != *ours)
+        .map(|(_, recorded)| &recorded.commit)
+        .collect();
+    for theirs in replaced {
+        let told = format!("{} of release {}", theirs.short(), live.record.release);
+        match session.history.ancestry(ours, theirs) {
+            Ancestry::NotPart => {}
+            Ancestry::Part => {
+                return Err(LaneError::Superseded(format!(
+                    "{told} is live and contains {} (hint: `rollback` brings an earlier release back; --anyway REASON releases the older commit all the same, and is recorded)",
+                    ours.short()
+                )));
+            }
+            Ancestry::Gone => session.world.emit(EventKind::Warning {
+                text: format!(
+                    "{told} is live, and the remote has that commit no more (a force-push?), so nobody can tell whether {} is older",
+                    ours.short()
+                ),
+            }),
+            Ancestry::Unknown(why) => {
+                return Err(LaneError::Refused(format!(
+                    "{told} is live, and whether {} is older cannot be told: {why} (hint: `git fetch --unshallow`, or try again when the remote answers; --anyway REASON releases all the same, and is recorded)",
+                    ours.short()
+                )));
+            }
+        }
     }
-    Err(LaneError::Superseded(format!(
-        "release {} of {} is live and contains {} (hint: `rollback` brings an earlier release back; --force releases the older commit all the same)",
-        live.record.release,
-        theirs.short(),
-        ours.short()
-    )))
+    Ok(())
 }
 
 /// What is live of a lane that runs, from a branch other than the main one, must be part of what replaces it.

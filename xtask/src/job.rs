@@ -22,6 +22,7 @@ use crate::once::{Attempt, Unsettled};
 use crate::plan::Plan;
 use crate::redact::Secret;
 use crate::render::Render;
+use crate::shared_run::Shared;
 use crate::world::{Cancelled, Signal, World};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -198,12 +199,14 @@ pub struct Job<'a> {
     pub accepted: Accepted,
     /// The right to change things.
     pub lease: &'a Lease,
+    /// What other machines know of this run.
+    pub shared: &'a Shared,
+    /// How commits are related.
+    pub history: &'a dyn History,
     /// The frontend's provider.
     pub netlify: &'a Netlify<'a>,
     /// The backend's provider.
     pub render: &'a Render<'a>,
-    /// How commits are related.
-    pub history: &'a dyn History,
     /// For the service's admin endpoints.
     pub admin_token: Option<&'a Secret>,
     /// Who or what started it.

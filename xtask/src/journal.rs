@@ -260,7 +260,7 @@ impl Journal {
         Ok(events)
     }
 
-    /// The newest runs, newest first.
+    /// The newest runs, newest first: in the order in which they were written here, because a wall clock may jump.
     ///
     /// # Errors
     /// When the journal cannot be read.
@@ -268,7 +268,7 @@ impl Journal {
         let connection = self.connection();
         let mut statement = connection.prepare(
             "SELECT id, command, environment, commit_id, started_ms, finished_ms, exit_code, reason, pid, pid_start, host
-             FROM run WHERE environment=? ORDER BY started_ms DESC, id DESC LIMIT ?",
+             FROM run WHERE environment=? ORDER BY rowid DESC LIMIT ?",
         )?;
         let rows = statement.query_map(
             params![environment.0, i64::try_from(limit).unwrap_or(i64::MAX)],
@@ -290,6 +290,64 @@ impl Journal {
                 })
             },
         )?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// Takes in what another machine, or this one before its journal was lost, wrote down of a run. With `theirs` that machine has
+    /// carried the run last, and what is known here of its intents is older.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn import(
+        &self,
+        run: &RunRow,
+        intents: &[(String, IntentRow)],
+        theirs: bool,
+    ) -> Result<()> {
+        let mut connection = self.connection();
+        let transaction = connection.transaction()?;
+        transaction.execute(
+            "INSERT OR IGNORE INTO run (id, command, environment, commit_id, started_ms, finished_ms, exit_code, reason, pid, pid_start, host)
+             VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+            params![
+                run.id.0, run.command, run.environment.0, run.commit.0, run.started_ms, run.finished_ms, run.exit_code,
+                run.reason, run.process.pid, run.process.start, run.process.host
+            ],
+        )?;
+        if theirs {
+            transaction.execute("DELETE FROM intent WHERE run=?", params![run.id.0])?;
+        }
+        for (key, row) in intents {
+            transaction.execute(
+                "INSERT INTO intent (run, key, intent, started_ms, outcome) VALUES (?,?,?,?,?)
+                 ON CONFLICT (run, key) DO UPDATE SET outcome=coalesce(outcome, excluded.outcome)",
+                params![run.id.0, key, row.intent, row.started_ms, row.outcome],
+            )?;
+        }
+        transaction
+            .commit()
+            .context("write what is known of the run to the journal")
+    }
+
+    /// All intents of a run, by key.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub fn intents(&self, run: &RunId) -> Result<Vec<(String, IntentRow)>> {
+        let connection = self.connection();
+        let mut statement = connection.prepare(
+            "SELECT key, intent, started_ms, outcome FROM intent WHERE run=? ORDER BY key",
+        )?;
+        let rows = statement.query_map([&run.0], |row| {
+            Ok((
+                row.get(0)?,
+                IntentRow {
+                    intent: row.get(1)?,
+                    started_ms: row.get(2)?,
+                    outcome: row.get(3)?,
+                },
+            ))
+        })?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 

@@ -98,6 +98,8 @@ struct Inner {
     holder: Holder,
     oid: Oid,
     confirmed: Now,
+    /// Somebody else has it.
+    lost: bool,
 }
 
 /// What decides about a lease that somebody holds.
@@ -150,10 +152,13 @@ impl Lease {
                     };
                     // By the monotonic clock alone: a wall clock that jumps must not end somebody else's lease.
                     let expired = now.mono_ms.saturating_sub(unmoved_since.mono_ms) >= TTL_MS;
-                    let looks_stale = now.wall_ms.saturating_sub(current.renewed_ms) > millis(TTL);
+                    // Clocks of two machines differ either way: a renewal that lies far ahead says as little as an old one.
+                    let looks_stale = now.wall_ms.abs_diff(current.renewed_ms) > TTL_MS;
                     let free = break_glass
                         || (current.reason.is_none()
-                            && (current.run == holder.run || is_dead(&current.process) || expired));
+                            && (is_same_run(&current, &holder)
+                                || is_dead(&current.process)
+                                || expired));
                     // A holder that looks dead by its own clock is watched for a whole time to live by ours; a live one is waited for as asked.
                     let patience = if looks_stale && current.reason.is_none() {
                         wait.max(TTL + LOOK_EVERY)
@@ -183,6 +188,7 @@ impl Lease {
                         holder,
                         oid,
                         confirmed: now,
+                        lost: false,
                     };
                     return Ok(Self {
                         name,
@@ -220,7 +226,10 @@ impl Lease {
                 inner.confirmed = now;
                 Ok(())
             }
-            Ok(None) => bail!("the lease was lost: another run took it over"),
+            Ok(None) => {
+                inner.lost = true;
+                bail!("the lease was lost: another run took it over")
+            }
             Err(_) if left(inner.confirmed, world.now()) > MARGIN => Ok(()),
             Err(error) => Err(error.context("the lease could not be renewed in time")),
         }
@@ -244,6 +253,21 @@ impl Lease {
         } else {
             Ok(None)
         }
+    }
+
+    /// Whether somebody else has it, or may have it: then what is live may be another run's work.
+    pub fn is_lost(&self, world: &dyn World) -> bool {
+        if self.was_lost() {
+            return true;
+        }
+        // While the store is away nobody can take what has time left.
+        self.renew(world).is_err()
+            && (self.was_lost() || left(self.lock().confirmed, world.now()).is_zero())
+    }
+
+    /// Whether somebody else is known to have it.
+    pub fn was_lost(&self) -> bool {
+        self.lock().lost
     }
 
     /// Says until when (monotonic milliseconds) mutating calls may start now, renewing the lease when it must.
@@ -283,6 +307,12 @@ impl Lease {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A run that goes on where it stopped, on the same machine, where the system does not tell whether a process lives.
+fn is_same_run(current: &Holder, ours: &Holder) -> bool {
+    let (theirs, process) = (&current.process, &ours.process);
+    current.run == ours.run && theirs.host == process.host && theirs.start.is_empty()
 }
 
 /// Says for whom a run waits, and how much longer.
@@ -362,8 +392,4 @@ fn elapsed(from: Now, to: Now) -> Duration {
 
 fn left(confirmed: Now, now: Now) -> Duration {
     TTL.saturating_sub(elapsed(confirmed, now))
-}
-
-fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

@@ -52,6 +52,7 @@ pub mod rollback;
 pub mod rule_files;
 pub mod run;
 pub mod service;
+pub mod shared_run;
 pub mod sim;
 pub mod sink;
 pub mod site_rules;

@@ -87,6 +87,11 @@ pub fn lease_ref(environment: &EnvironmentName) -> String {
     format!("refs/tandem/{environment}/lease")
 }
 
+/// The ref that says which run held the lease last, and how far it came.
+pub fn run_ref(environment: &EnvironmentName) -> String {
+    format!("refs/tandem/{environment}/run")
+}
+
 impl LiveRecord {
     /// What the recorded service is judged by: the contract that it was released with.
     pub fn contract(&self) -> Option<&Contract> {

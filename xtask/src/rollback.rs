@@ -3,17 +3,16 @@
 mod schema;
 
 use crate::event::{EventKind, LaneDecision, Step, StepEnd};
-use crate::executor::{self, Verdict, cancelled_exit};
+use crate::executor::{self, Verdict, after_lost_lease, cancelled_exit};
 use crate::exit::Exit;
 use crate::facts;
 use crate::ids::{DeployId, Lane, RunId};
 use crate::job::{Baseline, Job, LaneError};
 use crate::lane::{frontend, undo};
-use crate::lease::Lease;
 use crate::live::{self, Live, LiveRecord};
 use crate::plan::Plan;
 use crate::refs::Swap;
-use crate::run::{self, Ended, Options, Session};
+use crate::run::{self, Ended, Hold, Options, Session};
 use crate::world::Cancelled;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -83,17 +82,18 @@ fn rollback_inner(session: &Session<'_>, asked: &Asked) -> Result<Ended, Ended> 
         ..Options::default()
     };
     let row = run::new_row(session, "rollback", &target.record.commit);
-    let run = run::begin_new(session, &options, row, &target.record.subject)?;
+    let run = run::begin_new(session, &options, row.clone(), &target.record.subject)?;
     let lease = run::acquire(session, &options, &run)?;
-    let ended = under_lease(session, &options, &course, &run, &lease).unwrap_or_else(|ended| ended);
-    Ok(run::give_back(
-        session,
-        &lease,
-        Ended {
-            run: Some(run),
-            ..ended
-        },
-    ))
+    let ours = |ended: Ended| Ended {
+        run: Some(run.clone()),
+        ..ended
+    };
+    if let Err(ended) = may_begin(session, &options, &course) {
+        return Ok(run::give_back(session, &lease, ours(ended)));
+    }
+    let hold = Hold::warily(session, &row, lease);
+    let ended = under_lease(session, &options, &course, &run, &hold).unwrap_or_else(|ended| ended);
+    Ok(hold.close(session, ours(ended)))
 }
 
 /// Nothing differs of the lanes that were asked for. That both halves are what is recorded must be so as well.
@@ -137,13 +137,7 @@ fn refuse(session: &Session<'_>, exit: Exit, text: String) -> Ended {
 }
 
 /// What was read before the lease was ours may have moved, so whatever decides is read here.
-fn under_lease(
-    session: &Session<'_>,
-    options: &Options,
-    course: &Course<'_>,
-    run: &RunId,
-    lease: &Lease,
-) -> Result<Ended, Ended> {
+fn may_begin(session: &Session<'_>, options: &Options, course: &Course<'_>) -> Result<(), Ended> {
     let refused = |text: String| refuse(session, Exit::Refused, text);
     unmoved(session, course.current).map_err(refused)?;
     if course.lanes.contains(&Lane::Backend) {
@@ -151,6 +145,17 @@ fn under_lease(
         schema::allows(session, course, glass)
             .map_err(|text| refuse(session, Exit::Database, text))?;
     }
+    Ok(())
+}
+
+fn under_lease(
+    session: &Session<'_>,
+    options: &Options,
+    course: &Course<'_>,
+    run: &RunId,
+    hold: &Hold,
+) -> Result<Ended, Ended> {
+    let refused = |text: String| refuse(session, Exit::Refused, text);
     let published = session
         .netlify
         .published()
@@ -175,9 +180,10 @@ fn under_lease(
     let job = Job {
         live: Some(current),
         manifests: &target.manifests,
-        ..run::job(session, options, run, &planned, None, baseline, lease)
+        ..run::job(session, options, run, &planned, None, baseline, hold)
     };
     let verdict = bring_back(session, &job, course, published.as_ref());
+    let verdict = after_lost_lease(&job, verdict);
     Ok(Ended {
         run: None,
         verdict,

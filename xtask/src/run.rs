@@ -1,6 +1,9 @@
 //! One run of `deploy`: preflight, lease, plan, execution, and an end that is always written down.
 
+mod hold;
 mod resume;
+
+pub use hold::Hold;
 
 use crate::changes::LaneFilters;
 use crate::config::{Config, Target};
@@ -20,10 +23,15 @@ use crate::netlify::Netlify;
 use crate::plan::{Asked, Plan, plan};
 use crate::redact::Secret;
 use crate::render::Render;
+use crate::shared_run::Shared;
 use crate::source::SourceTree;
 use crate::world::World;
+use hold::{Seen, not_shared, warn_not_shared};
 use resume::{Beginning, Unfinished};
 use std::time::Duration;
+
+/// So often at most a command looks anew because another machine went on with the run that it had found.
+const ROUNDS_MAX: u32 = 3;
 
 /// Everything a run is given.
 pub struct Session<'a> {
@@ -140,53 +148,98 @@ pub fn finish(session: &Session<'_>, ended: Ended) -> Ended {
 }
 
 fn deploy_inner(session: &Session<'_>, options: &Options) -> Result<Ended, Ended> {
+    for _ in 0..ROUNDS_MAX {
+        if let Some(ended) = attempt(session, options)? {
+            return Ok(ended);
+        }
+    }
+    Err(Ended::early(
+        Exit::Refused,
+        "other machines go on with the same run again and again (hint: try once more when they have ended)",
+    ))
+}
+
+/// One look and what follows from it; `None` when the run that it found was not to be had any more.
+fn attempt(session: &Session<'_>, options: &Options) -> Result<Option<Ended>, Ended> {
     let world = session.world;
     world.emit(EventKind::StepStarted {
         step: Step::Preflight,
     });
-    let unfinished = resume::find(session, options)?;
+    let found = resume::find(session, options)?;
     let observed = facts::observe(session).map_err(|error| preflight_failed(world, &error))?;
-    let mut planned = plan(&observed.facts, &options.asked);
-    let unfinished =
-        resume::still_current(session, options, unfinished, observed.facts.live.as_ref())?;
-    if let Some(unfinished) = unfinished {
-        return go_on(session, options, &unfinished, &observed, planned);
+    let planned = plan(&observed.facts, &options.asked);
+    let live = observed.facts.live.as_ref();
+    if let Some(unfinished) = &found.unfinished
+        && resume::still_current(session, options, unfinished, live)?
+    {
+        return go_on(
+            session,
+            options,
+            unfinished,
+            &found.seen,
+            &observed,
+            planned,
+        );
     }
     facts::may_release(session, options, &observed, &planned)
         .map_err(|error| preflight_failed(world, &error))?;
     if planned.is_empty() {
-        return Ok(nothing_to_do(session, planned));
+        return Ok(Some(nothing_to_do(session, planned)));
     }
+    begin(session, options, &found.seen, observed, planned).map(Some)
+}
+
+/// A run of its own.
+fn begin(
+    session: &Session<'_>,
+    options: &Options,
+    seen: &Seen,
+    mut observed: Observed,
+    mut planned: Plan,
+) -> Result<Ended, Ended> {
+    let world = session.world;
     let row = new_row(session, "deploy", &session.source.commit);
-    let run = begin_new(session, options, row, &session.source.subject)?;
+    let run = begin_new(session, options, row.clone(), &session.source.subject)?;
     session.inputs.begin(&run);
     let lease = acquire(session, options, &run)?;
     let failed = |ended: Ended| give_back(session, &lease, end(&run, ended));
     // The lease is ours: what was read before it may have moved.
-    let observed = match facts::observe_again(session, &observed) {
-        Ok(Some(newer)) => {
-            planned = plan(&newer.facts, &options.asked);
-            facts::may_release(session, options, &newer, &planned)
-                .map_err(|error| failed(preflight_failed(world, &error)))?;
-            if planned.is_empty() {
-                return Ok(failed(nothing_to_do(session, planned)));
-            }
-            newer
-        }
-        Ok(None) => observed,
-        Err(error) => return Err(failed(preflight_failed(world, &error))),
+    let before = Seen::read(session).map_err(&failed)?;
+    let newer = if before.oid == seen.oid {
+        facts::observe_again(session, &observed)
+    } else {
+        before
+            .nothing_to_go_on_with(session, options)
+            .map_err(&failed)?;
+        facts::observe(session).map(Some)
     };
+    if let Some(newer) = newer.map_err(|error| failed(preflight_failed(world, &error)))? {
+        planned = plan(&newer.facts, &options.asked);
+        facts::may_release(session, options, &newer, &planned)
+            .map_err(|error| failed(preflight_failed(world, &error)))?;
+        if planned.is_empty() {
+            return Ok(failed(nothing_to_do(session, planned)));
+        }
+        observed = newer;
+    }
     let beginning = Beginning::new(session, &planned, &observed.baseline);
     resume::remember(session, &run, &beginning).map_err(|error| failed(no_journal(&error)))?;
+    before.warn_of_unfinished(session);
+    let shared = Shared::new(world, &row, &session.process, &session.by, before.oid);
+    shared
+        .push(world)
+        .map_err(|error| failed(not_shared(world, &error)))?;
+    let hold = Hold { lease, shared };
     announce(session, &planned);
+    let live = observed.facts.live.as_ref();
     let job = job(
         session,
         options,
         &run,
         &planned,
-        observed.facts.live.as_ref(),
+        live,
         observed.baseline,
-        &lease,
+        &hold,
     );
     let ended = Ended {
         run: Some(run.clone()),
@@ -194,7 +247,7 @@ fn deploy_inner(session: &Session<'_>, options: &Options) -> Result<Ended, Ended
         plan: Some(Box::new(planned.clone())),
         nothing_to_do: false,
     };
-    Ok(give_back(session, &lease, ended))
+    Ok(hold.close(session, ended))
 }
 
 /// Goes on with an unfinished run, or undoes it. The plan is the one that it began with.
@@ -202,30 +255,51 @@ fn go_on(
     session: &Session<'_>,
     options: &Options,
     unfinished: &Unfinished,
+    seen: &Seen,
     observed: &Observed,
     planned: Plan,
-) -> Result<Ended, Ended> {
+) -> Result<Option<Ended>, Ended> {
+    let world = session.world;
     let row = &unfinished.row;
-    let run = resume::take_over(session, options, row)?;
-    session.inputs.begin(&run);
-    let lease =
-        acquire(session, options, &run).map_err(|ended| resume::leave(session, row, ended))?;
-    let failed = |ended: Ended| resume::leave(session, row, give_back(session, &lease, ended));
-    let now = facts::observe_again(session, observed)
-        .map_err(|error| failed(preflight_failed(session.world, &error)))?;
-    let observed = now.as_ref().unwrap_or(observed);
+    let run = row.id.clone();
+    // Until the lease is ours the run is somebody else's.
+    let not_ours = |ended: Ended| Ended { run: None, ..ended };
+    let lease = acquire(session, options, &run).map_err(not_ours)?;
+    let failed = |ended: Ended| give_back(session, &lease, not_ours(ended));
+    let refused = |error: &LaneError| failed(preflight_failed(world, error));
+    let newer = facts::observe_again(session, observed).map_err(|error| refused(&error))?;
+    let observed = newer.as_ref().unwrap_or(observed);
     let live = observed.facts.live.as_ref();
+    if !resume::is_as_found(session, unfinished, seen).map_err(&failed)?
+        || !resume::still_current(session, options, unfinished, live).map_err(&failed)?
+    {
+        release_lease(session, &lease);
+        return Ok(None);
+    }
     let beginning = match &unfinished.beginning {
         Some(beginning) => beginning.clone(),
         // It stopped before it had a plan, and so before it changed anything.
         None => Beginning::new(session, &planned, &observed.baseline),
     };
-    resume::remember(session, &run, &beginning).map_err(|error| failed(no_journal(&error)))?;
-    let planned = beginning.plan(planned);
+    let planned = Plan {
+        commit: row.commit.clone(),
+        ..beginning.plan(planned)
+    };
     if !options.abort {
-        facts::bundle_serves(session, &planned)
-            .map_err(|error| failed(preflight_failed(session.world, &error)))?;
+        facts::bundle_serves(session, &planned).map_err(|error| refused(&error))?;
     }
+    resume::take_over(session, options, unfinished).map_err(&failed)?;
+    let failed = |ended: Ended| resume::leave(session, row, failed(ended));
+    session.inputs.begin(&run);
+    resume::remember(session, &run, &beginning).map_err(|error| failed(no_journal(&error)))?;
+    let shared = Shared::new(world, row, &session.process, &session.by, seen.oid.clone());
+    match shared.push(world) {
+        Ok(()) => {}
+        // What is wrong in production is put right first.
+        Err(error) if options.abort => warn_not_shared(world, &error),
+        Err(error) => return Err(failed(not_shared(world, &error))),
+    }
+    let hold = Hold { lease, shared };
     announce(session, &planned);
     let is_recorded = live.is_some_and(|live| live.record.release.0 == run.0);
     let verdict = if is_recorded && !options.abort {
@@ -244,7 +318,7 @@ fn go_on(
             &planned,
             live,
             beginning.baseline,
-            &lease,
+            &hold,
         );
         if options.abort {
             executor::abort(&job)
@@ -258,7 +332,7 @@ fn go_on(
         plan: Some(Box::new(planned)),
         nothing_to_do: false,
     };
-    Ok(give_back(session, &lease, ended))
+    Ok(Some(hold.close(session, ended)))
 }
 
 fn end(run: &RunId, mut ended: Ended) -> Ended {
@@ -432,6 +506,11 @@ pub fn acquire(session: &Session<'_>, options: &Options, run: &RunId) -> Result<
 
 /// Gives the lease back.
 pub fn give_back(session: &Session<'_>, lease: &Lease, ended: Ended) -> Ended {
+    release_lease(session, lease);
+    ended
+}
+
+fn release_lease(session: &Session<'_>, lease: &Lease) {
     if let Err(error) = lease.release(session.world) {
         session.world.emit(EventKind::Warning {
             text: format!(
@@ -440,7 +519,6 @@ pub fn give_back(session: &Session<'_>, lease: &Lease, ended: Ended) -> Ended {
             ),
         });
     }
-    ended
 }
 
 /// Ends the preflight and shows the plan.
@@ -482,7 +560,7 @@ pub fn job<'a>(
     planned: &'a Plan,
     live: Option<&'a Live>,
     baseline: Baseline,
-    lease: &'a Lease,
+    hold: &'a Hold,
 ) -> Job<'a> {
     Job {
         world: session.world,
@@ -496,10 +574,11 @@ pub fn job<'a>(
         inputs: session.inputs,
         preparation: session.preparation,
         accepted: options.accepted,
-        lease,
+        lease: &hold.lease,
+        shared: &hold.shared,
+        history: session.history,
         netlify: session.netlify,
         render: session.render,
-        history: session.history,
         admin_token: session.admin_token,
         by: session.by.clone(),
         branches: forwards::branch_names(

@@ -333,7 +333,7 @@ pub fn with_session(
         is_dead: &process::is_dead,
         history: &GitHistory {
             git: &project.git,
-            remote: ORIGIN,
+            remote: (!target.is_local).then_some(ORIGIN),
         },
     };
     body(&session, &dispatcher)

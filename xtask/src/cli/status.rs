@@ -6,13 +6,15 @@ use super::deploy::with_session;
 use crate::config::LOCAL;
 use crate::contract::Contract;
 use crate::exit::Exit;
-use crate::ids::{Commit, DeployId, EnvironmentName, Lane, ReleaseId};
+use crate::ids::{Commit, DeployId, EnvironmentName, Lane, ReleaseId, RunId};
 use crate::lane::verify::RELEASE_FILE;
+use crate::lease::{self, Holder};
 use crate::live::{self, Live};
 use crate::local_cloud;
 use crate::real::CancelFlag;
 use crate::run::Session;
 use crate::service::{self, Identity, Service, SiteAddress};
+use crate::shared_run::{self, RunRecord};
 use clap::Args;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -44,6 +46,8 @@ pub struct Report {
     pub drift: Vec<String>,
     /// The database's schema: number of applied migrations and the newest.
     pub schema: Option<Schema>,
+    /// The newest run, when it has not come to its end.
+    pub unfinished: Option<UnfinishedRun>,
     /// One entry per lane.
     pub lanes: Vec<LaneReport>,
 }
@@ -55,6 +59,61 @@ pub struct Schema {
     pub generation: u64,
     /// The newest of them.
     pub latest: Option<String>,
+}
+
+/// A run that has not come to its end, on whichever machine.
+#[derive(Clone, Debug, Serialize)]
+pub struct UnfinishedRun {
+    /// Its id.
+    pub run: RunId,
+    /// `deploy` or `rollback`.
+    pub command: String,
+    /// What it is about.
+    pub commit: Commit,
+    /// Who or what started it.
+    pub by: String,
+    /// The machine.
+    pub host: String,
+    /// Whether it holds the lease and is not known to be dead.
+    pub at_work: bool,
+}
+
+impl UnfinishedRun {
+    fn read(session: &Session<'_>) -> Result<Option<Self>, Failure> {
+        let (world, name) = (session.world, &session.target.name);
+        let Some(value) = shared_run::read(world, name)? else {
+            return Ok(None);
+        };
+        let record = RunRecord::parse(&value)?;
+        if !record.is_unfinished() {
+            return Ok(None);
+        }
+        let holds = |(_, holder): (_, Holder)| {
+            holder.run == record.run && !(session.is_dead)(&holder.process)
+        };
+        Ok(Some(Self {
+            at_work: lease::holder(world, name)?.is_some_and(holds),
+            run: record.run,
+            command: record.command,
+            commit: record.commit,
+            by: record.by,
+            host: record.process.host,
+        }))
+    }
+
+    fn text(&self) -> String {
+        let Self { run, by, host, .. } = self;
+        let commit = self.commit.short();
+        if self.at_work {
+            return format!("running: {run} of {commit}, by {by} on {host}");
+        }
+        let hint = if self.command == "deploy" {
+            "`deploy --resume` goes on, `deploy --abort` undoes it"
+        } else {
+            "say the command again"
+        };
+        format!("unfinished: {run} of {commit}, by {by} on {host} (hint: {hint})")
+    }
 }
 
 /// One half.
@@ -92,6 +151,7 @@ impl Report {
             skew: false,
             drift: Vec::new(),
             schema: None,
+            unfinished: None,
             lanes: lanes.into(),
         }
     }
@@ -152,6 +212,9 @@ impl Report {
                 schema.generation,
                 schema.latest.as_deref().unwrap_or("no migration")
             );
+        }
+        if let Some(run) = &self.unfinished {
+            let _infallible = writeln!(text, "  {}", run.text());
         }
         for line in &self.drift {
             let _infallible = writeln!(text, "  drift: {line}");
@@ -306,6 +369,7 @@ fn look(session: &Session<'_>) -> Result<Report, Failure> {
             generation: version.schema.generation,
             latest: version.schema.latest,
         }),
+        unfinished: UnfinishedRun::read(session)?,
         lanes,
     })
 }

@@ -6,6 +6,7 @@
 use super::restore::roll_back;
 use super::{Halves, Verdict};
 use crate::exit::Exit;
+use crate::forwards::Ancestry;
 use crate::ids::{Commit, DeployId};
 use crate::job::{Job, LaneError, OUTAGE, poll_interval};
 use crate::lane::draft::drop_draft;
@@ -149,10 +150,12 @@ fn look(job: &Job<'_>, said: Said<'_>) -> Result<Hold, LaneError> {
     }
     match commit {
         // A deploy that failed may have stopped the process that it was to replace.
-        Some(commit) if is_touched && !verify::answers(job, &job.contract_of(commit), commit)? => Ok(Hold::Silent(format!(
-            "after somebody else's deploy {} does not answer, healthy, any more",
-            commit.short()
-        ))),
+        Some(commit) if is_touched && !verify::answers(job, &job.contract_of(commit), commit)? => {
+            Ok(Hold::Silent(format!(
+                "after somebody else's deploy {} does not answer, healthy, any more",
+                commit.short()
+            )))
+        }
         _ => Ok(Hold::Yes),
     }
 }
@@ -218,7 +221,7 @@ fn judge(
         commit.map_or("unknown", Commit::short)
     );
     let contains =
-        |commit: &Commit| commit == said || job.history.is_ancestor(said, commit) == Some(true);
+        |commit: &Commit| commit == said || job.history.ancestry(said, commit) == Ancestry::Part;
     if commit.is_some_and(contains) {
         let text = format!("{told} and contains {}; nothing was undone", said.short());
         return Ok(Verdict::new(Exit::Superseded, text));

@@ -1,10 +1,11 @@
 //! What the project's history says about two commits, in whole and in shallow clones.
 
 use super::{Git, run, text};
-use crate::forwards::{History, Lost};
+use crate::forwards::{Ancestry, History, Lost};
 use crate::ids::Commit;
 use anyhow::{Context as _, Result, bail};
 use std::path::{Path, PathBuf};
+use tempfile::TempDir;
 use xshell::{Shell, cmd};
 
 /// The history of the user's repository; what a shallow clone lacks is fetched from a remote, into a folder that is thrown away.
@@ -12,14 +13,20 @@ use xshell::{Shell, cmd};
 pub struct GitHistory<'a> {
     /// The repository.
     pub git: &'a Git,
-    /// Who has all of the history.
-    pub remote: &'a str,
+    /// Who has all of the history; none may be asked for the local environment.
+    pub remote: Option<&'a str>,
 }
 
 impl History for GitHistory<'_> {
-    fn is_ancestor(&self, older: &Commit, newer: &Commit) -> Option<bool> {
+    fn ancestry(&self, older: &Commit, newer: &Commit) -> Ancestry {
         let at_hand = Repository::at_hand(self.git);
-        at_hand.is_ancestor(older, newer).ok().flatten()
+        match at_hand.is_ancestor(older, newer) {
+            Ok(Some(true)) => Ancestry::Part,
+            Ok(Some(false)) => Ancestry::NotPart,
+            _ => self
+                .fetched_ancestry(older, newer)
+                .unwrap_or_else(|error| Ancestry::Unknown(format!("{error:#}"))),
+        }
     }
 
     fn lost(&self, live: &Commit, ours: &Commit) -> Lost {
@@ -36,6 +43,57 @@ impl History for GitHistory<'_> {
 impl GitHistory<'_> {
     /// Asks the whole history of the two commits.
     fn fetched(&self, live: &Commit, ours: &Commit) -> Result<Lost> {
+        let (_folder, whole, remote) = self.beside()?;
+        whole
+            .fetch(&[live.as_str(), ours.as_str()])
+            .with_context(|| {
+                format!(
+                    "fetch the history of {} from the remote '{remote}'",
+                    live.short(),
+                )
+            })?;
+        match whole.is_ancestor(live, ours)? {
+            Some(true) => Ok(Lost::Nothing),
+            Some(false) => whole.missing(live, ours),
+            None => bail!("the remote '{remote}' has not got all of the history either"),
+        }
+    }
+
+    /// Asks the whole history of the newer commit: it either holds the older one, or does not.
+    fn fetched_ancestry(&self, older: &Commit, newer: &Commit) -> Result<Ancestry> {
+        let (_folder, whole, remote) = self.beside()?;
+        // A commit that is gone cannot be fetched, and some servers give none by its id: all branches tell which it is.
+        if whole.fetch(&[newer.as_str()]).is_err() {
+            whole
+                .fetch(&["+refs/heads/*:refs/heads/*"])
+                .with_context(|| {
+                    format!(
+                        "fetch the history of {} from the remote '{remote}'",
+                        newer.short()
+                    )
+                })?;
+        }
+        if !whole.holds(newer)? {
+            return Ok(Ancestry::Gone);
+        }
+        if text(&whole.run(&["rev-parse", "--is-shallow-repository"])?) != "false" {
+            bail!("the remote '{remote}' has not got all of the history either");
+        }
+        if !whole.holds(older)? {
+            return Ok(Ancestry::NotPart);
+        }
+        match whole.is_ancestor(older, newer)? {
+            Some(true) => Ok(Ancestry::Part),
+            Some(false) => Ok(Ancestry::NotPart),
+            None => bail!("git cannot compare {} and {}", older.short(), newer.short()),
+        }
+    }
+
+    /// An empty repository beside the private one that knows the remote, and the remote's name.
+    fn beside(&self) -> Result<(TempDir, Repository<'_>, &str)> {
+        let remote = self
+            .remote
+            .context("the commits are not at hand, and this environment asks no remote")?;
         let folder = tempfile::Builder::new()
             .prefix("history.")
             .tempdir_in(self.git.state_dir()?)
@@ -44,35 +102,10 @@ impl GitHistory<'_> {
             git: self.git,
             dir: folder.path().to_owned(),
         };
-        let url = self.git.remote_url(self.remote)?;
+        let url = self.git.remote_url(remote)?;
         whole.run(&["init", "--quiet", "--bare"])?;
         whole.run(&["remote", "add", "origin", &url])?;
-        // Commits alone; git gets the few trees and files that are asked for later. A server that cannot do this sends everything.
-        whole
-            .run(&[
-                "fetch",
-                "--quiet",
-                "--no-tags",
-                "--filter=tree:0",
-                "origin",
-                live.as_str(),
-                ours.as_str(),
-            ])
-            .with_context(|| {
-                format!(
-                    "fetch the history of {} from the remote '{}'",
-                    live.short(),
-                    self.remote
-                )
-            })?;
-        match whole.is_ancestor(live, ours)? {
-            Some(true) => Ok(Lost::Nothing),
-            Some(false) => whole.missing(live, ours),
-            None => bail!(
-                "the remote '{}' has not got all of the history either",
-                self.remote
-            ),
-        }
+        Ok((folder, whole, remote))
     }
 }
 
@@ -98,6 +131,30 @@ impl<'a> Repository<'a> {
             .clean(cmd!(shell, "git --git-dir={dir} {args...}"))
             .env("GIT_TERMINAL_PROMPT", "0");
         run(self.git.authenticated(command), b"")
+    }
+
+    /// Fetches commits alone; git gets the few trees and files that are asked for later. A server that cannot do this sends everything.
+    fn fetch(&self, what: &[&str]) -> Result<()> {
+        let how = ["fetch", "--quiet", "--no-tags", "--filter=tree:0", "origin"];
+        self.run(&[&how, what].concat()).map(drop)
+    }
+
+    /// Whether the commit is here already.
+    fn holds(&self, commit: &Commit) -> Result<bool> {
+        let dir = &self.dir;
+        let shell = Shell::new()?;
+        let object = format!("{commit}^{{commit}}");
+        let command = cmd!(shell, "git --git-dir={dir} cat-file -e {object}");
+        let output = self
+            .git
+            .clean(command)
+            // What is missing must not be fetched just because it was asked for.
+            .env("GIT_NO_LAZY_FETCH", "1")
+            .ignore_status()
+            .quiet()
+            .output()
+            .context("run git")?;
+        Ok(output.status.success())
     }
 
     /// Whether `old` is reachable from `new`; `None` when the history at hand does not tell (a shallow clone).

@@ -7,7 +7,7 @@ use crate::job::{Job, LaneError, OUTAGE, poll_interval};
 use crate::lane::backend::not_known;
 use crate::lane::draft::settle;
 use crate::lane::reconcile;
-use crate::once::{Probe, once};
+use crate::once::{Attempt, Probe, once};
 use crate::render::{Triggered, find_ours};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -88,7 +88,13 @@ pub(super) fn trigger(job: &Job<'_>) -> Result<DeployId, LaneError> {
 
 fn accepted(job: &Job<'_>) -> Result<Accepted, LaneError> {
     let commit = &job.plan.commit;
-    let mut seen = reconcile::seen(job)?;
+    let (mut seen, under_way) = look(job)?;
+    if let (Ours::None, Some(deploy)) = (ours(job)?, under_way) {
+        job.warn(format!(
+            "adopted {deploy}: it was under way already and deploys this commit"
+        ));
+        return adopt(job, &deploy, seen);
+    }
     let started = job.now_ms();
     loop {
         let outcome = once(
@@ -106,6 +112,11 @@ fn accepted(job: &Job<'_>) -> Result<Accepted, LaneError> {
                 }))
             },
             || {
+                if let Err(error) = job.shared.push(job.world) {
+                    return Attempt::NotDone(error.context(
+                        "nothing was triggered, because the intent could not be written down where other machines find it",
+                    ));
+                }
                 job.attempt(|until_ms| {
                     let deploy = match job.render.until(until_ms).trigger(commit)? {
                         Triggered::Created(deploy) => Some(deploy.id),
@@ -145,7 +156,7 @@ fn accepted(job: &Job<'_>) -> Result<Accepted, LaneError> {
                     return Err(LaneError::Failed(format!("{error:#}")));
                 }
                 job.wait(poll_interval(job.world, waited).max(Duration::from_secs(1)))?;
-                seen = reconcile::seen(job)?;
+                (seen, _) = look(job)?;
             }
             Err(error) => return Err(error.into()),
         }
@@ -178,6 +189,22 @@ fn name(job: &Job<'_>, accepted: Accepted) -> Result<Accepted, LaneError> {
     written.map(|()| accepted).map_err(|error| {
         LaneError::Unknown(format!("{error:#}; the deploy goes on at the provider"))
     })
+}
+
+/// The deploys that are there before ours is, and the one among them that deploys our commit already: a push may have made it, or a
+/// run of which nothing was left but this.
+fn look(job: &Job<'_>) -> Result<(BTreeSet<DeployId>, Option<DeployId>), LaneError> {
+    let recent = job.read(OUTAGE, || job.service().recent())?;
+    let under_way = recent.iter().find(|deploy| {
+        !deploy.status.is_terminal()
+            && deploy.commit.as_ref() == Some(&job.plan.commit)
+            && deploy.trigger.as_deref() != Some("rollback")
+    });
+    let under_way = under_way.map(|deploy| deploy.id.clone());
+    Ok((
+        recent.into_iter().map(|deploy| deploy.id).collect(),
+        under_way,
+    ))
 }
 
 /// Our deploy among the newest ones.

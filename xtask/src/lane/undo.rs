@@ -120,6 +120,12 @@ fn roll_back(job: &Job<'_>, before: &DeployId) -> Result<DeployId, LaneError> {
             Ok(found.map_or(Probe::Absent, Probe::Found))
         },
         || {
+            // What is wrong in production is put right first.
+            if let Err(error) = job.shared.push(job.world) {
+                job.warn(format!(
+                    "the rollback could not be written down where other machines find it: {error:#}"
+                ));
+            }
             job.attempt(|until_ms| {
                 job.render
                     .until(until_ms)

@@ -87,8 +87,12 @@ pub struct Sim<'a> {
     pub scripts: BTreeMap<String, Script>,
     /// The world call at which the process dies, counted from 1.
     pub kill_at: Option<u64>,
+    /// The number of the service's deploys at which the process dies, before it hears the answer.
+    pub kill_after_deploys: Option<usize>,
     /// Virtual milliseconds after which the run is cancelled.
     pub cancel_at_ms: Option<(u64, Cancelled)>,
+    /// By how much this machine's wall clock is wrong.
+    pub clock_off_ms: i64,
     /// Times (virtual milliseconds, from and to) in which no request leaves the machine.
     pub outages: Vec<Range<u64>>,
     /// What happens by itself, and after how many virtual milliseconds.
@@ -98,6 +102,7 @@ pub struct Sim<'a> {
     /// The process's way to the refs.
     pub ref_calls: RefCalls,
     calls: Mutex<u64>,
+    dead: Mutex<bool>,
     ran: Mutex<Vec<String>>,
     events: Mutex<(Option<RunId>, Vec<Event>)>,
     lanes_end: AtomicBool,
@@ -115,12 +120,15 @@ impl<'a> Sim<'a> {
                 .unwrap_or_else(PoisonError::into_inner),
             scripts: BTreeMap::new(),
             kill_at: None,
+            kill_after_deploys: None,
             cancel_at_ms: None,
+            clock_off_ms: 0,
             outages: Vec::new(),
             happenings: Mutex::new(Vec::new()),
             watch: None,
             ref_calls: RefCalls::default(),
             calls: Mutex::new(0),
+            dead: Mutex::new(false),
             ran: Mutex::default(),
             events: Mutex::new((None, Vec::new())),
             lanes_end: AtomicBool::new(false),
@@ -175,7 +183,11 @@ impl<'a> Sim<'a> {
     }
 
     fn is_killed(&self) -> bool {
-        self.kill_at.is_some_and(|kill_at| self.calls() >= kill_at)
+        self.kill_at.is_some_and(|kill_at| self.calls() >= kill_at) || *self.dead()
+    }
+
+    fn dead(&self) -> MutexGuard<'_, bool> {
+        self.dead.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Lets happen what is due.
@@ -202,7 +214,7 @@ impl<'a> Sim<'a> {
 impl World for Sim<'_> {
     fn now(&self) -> Now {
         Now {
-            wall_ms: self.cloud_now_ms(),
+            wall_ms: self.cloud_now_ms() + self.clock_off_ms,
             mono_ms: self.baton.now_ms(),
         }
     }
@@ -246,8 +258,15 @@ impl World for Sim<'_> {
             if let Some(watch) = self.watch {
                 watch(&mut cloud, self.cloud_now_ms());
             }
+            let fatal = self.kill_after_deploys;
+            if fatal.is_some_and(|fatal| cloud.created_deploys().1 >= fatal) {
+                *self.dead() = true;
+            }
             answer
         };
+        if *self.dead() {
+            self.step();
+        }
         match answer {
             Ok(response) => {
                 let took = response

@@ -8,7 +8,7 @@ use crate::changes::tree::{File, Files};
 use crate::config::{Config, LocalCloud, Target};
 use crate::environ::Environ;
 use crate::exit::Exit;
-use crate::forwards::{History, Lost};
+use crate::forwards::{Ancestry, History, Lost};
 use crate::http::Api;
 use crate::ids::{Commit, EnvironmentName, Lane};
 use crate::job::{Commands, Preparation};
@@ -196,12 +196,12 @@ fn target(config: &Config, cloud: &InProcess) -> Result<Target> {
     )?)
 }
 
-/// Commits of which nothing is known.
+/// Commits that have nothing to do with each other.
 struct Unrelated;
 
 impl History for Unrelated {
-    fn is_ancestor(&self, _: &Commit, _: &Commit) -> Option<bool> {
-        None
+    fn ancestry(&self, _: &Commit, _: &Commit) -> Ancestry {
+        Ancestry::NotPart
     }
 
     fn lost(&self, _: &Commit, _: &Commit) -> Lost {
