@@ -205,7 +205,7 @@ fn one_whose_migration_fails_on_the_real_data_gives_way_to_the_old_one() {
     let output = release(&env, "migrates-or-ends");
     output
         .assert_exit(5)
-        .assert_says("0003_once.sql:2:1")
+        .assert_says("0003_once.sql:2:38")
         .assert_says("UNIQUE constraint failed")
         .assert_says("the database is as it was")
         .assert_says("the backend was rolled back");

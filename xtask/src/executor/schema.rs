@@ -23,7 +23,7 @@ pub(super) fn forbids(job: &Job<'_>, text: &str) -> Result<Option<Verdict>, Lane
     }
     let database = look(job)?;
     let why = match database.fate {
-        Some(Fate::AsItWas) => "the migration was rolled back and the database is as it was",
+        Some(Fate::AsItWas) => "the migration did not come about, and the database is as it was",
         None if job.baseline.through_engine => {
             "what became of the migration is not known, and the live version starts through the engine, which refuses a schema that it cannot run on"
         }

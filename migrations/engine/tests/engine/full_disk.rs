@@ -53,6 +53,7 @@ fn what_does_not_fit_is_refused_with_what_it_needs() {
         "app.db\napp.db.backups\n"
     );
     insta::assert_snapshot!(String::from_utf8_lossy(&output.stderr), @r"
+    the database is as it was
     error: 5.1 MB of free space are needed beside disk/app.db, and there are 4.3 MB: 2.5 times its size: a backup, a copy to rehearse on, and room for the migration
     hint: free 0.8 MB on this disk, for instance by moving old backups out of disk/app.db.backups, and run it again; nothing was changed
     ");
