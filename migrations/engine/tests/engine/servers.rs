@@ -146,6 +146,7 @@ fn a_signal_while_it_migrates_does_not_start_the_command() {
     let mut rest = String::new();
     progress.read_to_string(&mut rest).expect("its last words");
     insta::assert_snapshot!(rest, @r"
+    the database is as it was
     error: interrupted; everything that was not committed is rolled back
     hint: run the same command again
     ");
