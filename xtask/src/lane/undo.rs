@@ -48,7 +48,7 @@ pub fn backend(job: &Job<'_>) -> Result<DeployId, LaneError> {
             ));
         };
         let id = roll_back(job, before)?;
-        match backend::follow(job, &id)? {
+        match backend::follow(job, Step::UndoBackend, &id)? {
             Ended::Live(_) => {}
             Ended::NotLive(_, why) => {
                 backend::show_log(job);

@@ -198,6 +198,7 @@ fn end_for(session: &Session<'_>, run: &RunRow, reason: &str) -> Result<(), Ende
     world.emit(EventKind::Recovered {
         run: run.id.clone(),
         text: reason.to_owned(),
+        abort: false,
     });
     Ok(())
 }
@@ -259,6 +260,7 @@ pub(super) fn take_over(
             "it goes on where it stopped"
         }
         .to_owned(),
+        abort: options.abort,
     });
     Ok(row.id.clone())
 }
