@@ -9,12 +9,12 @@ use crate::ids::{DeployId, Lane, RunId};
 use crate::job::{Baseline, Job, LaneError};
 use crate::lane::{frontend, undo};
 use crate::lease::Lease;
-use crate::live::{self, Live};
+use crate::live::{self, Live, LiveLane, LiveRecord};
 use crate::plan::Plan;
 use crate::refs::Swap;
 use crate::run::{self, Ended, Options, Session};
 use crate::world::Cancelled;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Releases looked at when an earlier one is sought.
@@ -56,10 +56,14 @@ fn rollback_inner(session: &Session<'_>, asked: &Asked) -> Result<Ended, Ended> 
     });
     let refused = |text: String| refuse(session, Exit::Refused, text);
     let log = read_log(session).map_err(&refused)?;
-    let (current, target) = choose(&log, asked.to.as_deref()).map_err(&refused)?;
+    let (current, target) = choose(&log, asked.to.as_deref(), &asked.only).map_err(&refused)?;
     let lanes = lanes(current, target, asked).map_err(&refused)?;
     if lanes.is_empty() {
-        let reason = format!("nothing to do: {} is what is live", target.record.release);
+        let part = part(&asked.only);
+        let reason = format!(
+            "nothing to do: {part}{} is what is live",
+            target.record.release
+        );
         let verdict = Verdict {
             exit: Exit::Done,
             reason,
@@ -186,14 +190,26 @@ fn read_log(session: &Session<'_>) -> Result<Vec<Live>, String> {
 }
 
 /// The live record and the one to bring back.
-fn choose<'l>(log: &'l [Live], to: Option<&str>) -> Result<(&'l Live, &'l Live), String> {
+fn choose<'l>(
+    log: &'l [Live],
+    to: Option<&str>,
+    only: &[Lane],
+) -> Result<(&'l Live, &'l Live), String> {
     let Some(current) = log.first() else {
         return Err("nothing is recorded as live, so there is nothing to go back from".to_owned());
     };
-    // A rollback is recorded under the name of the release it brought back, so "the one before" counts from where that was made.
-    let made = log
+    // A rollback is recorded under the name of the release it brought back, and lanes can be of several releases: "the one before"
+    // counts from where the newest of what is asked for was made.
+    let made = current
+        .record
+        .lanes
         .iter()
-        .rposition(|entry| entry.record.release == current.record.release)
+        .filter(|(lane, _)| only.is_empty() || only.contains(lane))
+        .filter_map(|(_, live)| {
+            log.iter()
+                .rposition(|entry| entry.record.release == live.release)
+        })
+        .min()
         .unwrap_or(0);
     let earlier = log.get(made + 1..).unwrap_or_default();
     let target = match to.map(|to| (to, to.strip_prefix('~'))) {
@@ -237,6 +253,15 @@ fn named<'l>(log: &'l [Live], wanted: &str) -> Result<&'l Live, String> {
         return Err(format!("'{wanted}' begins more than one release"));
     }
     Ok(target)
+}
+
+/// `the frontend of `, when only that is asked for.
+fn part(only: &[Lane]) -> String {
+    let names: Vec<&str> = only.iter().map(|lane| lane.name()).collect();
+    match names.is_empty() {
+        true => String::new(),
+        false => format!("the {} of ", names.join(" and the ")),
+    }
 }
 
 /// The lanes whose content differs, checked against what was asked for.
@@ -333,12 +358,7 @@ fn plan_of(session: &Session<'_>, course: &Course<'_>) -> Plan {
 
 /// `published` is what was public before.
 fn bring_back(job: &Job<'_>, course: &Course<'_>, published: Option<&DeployId>) -> Verdict {
-    let Course {
-        current,
-        target,
-        lanes,
-        ..
-    } = course;
+    let Course { target, lanes, .. } = course;
     let mut changed = Vec::new();
     for lane in lanes {
         let done = match lane {
@@ -350,11 +370,16 @@ fn bring_back(job: &Job<'_>, course: &Course<'_>, published: Option<&DeployId>) 
             Err(error) => return stopped(job, *lane, &error, published),
         }
     }
-    match record(job, current, target, &changed) {
-        Ok(()) => Verdict {
+    match record(job, course, &changed) {
+        Ok(recorded) => Verdict {
             exit: Exit::Done,
-            reason: format!("release {} is live again", target.record.release),
-            release: Some(target.record.release.clone()),
+            reason: if recorded.others.is_empty() {
+                format!("release {} is live again", recorded.release)
+            } else {
+                let named = &recorded.release;
+                format!("live is release {named}{}", recorded.with_others())
+            },
+            release: Some(recorded.release),
         },
         Err(error) => end(
             Exit::Unknown,
@@ -403,21 +428,31 @@ fn interrupted(job: &Job<'_>, cancelled: Cancelled, lane: Lane) -> Verdict {
     )
 }
 
+/// The release that names what is live: the newest that some lane is of. It is the target, or was deployed after it.
+fn named_by<'l>(course: &Course<'l>, lanes: &BTreeMap<Lane, LiveLane>) -> &'l Live {
+    let has_part = |entry: &&Live| {
+        let release = &entry.record.release;
+        entry.record.command == "deploy" && lanes.values().any(|lane| lane.release == *release)
+    };
+    course.since.iter().find(has_part).unwrap_or(course.target)
+}
+
 fn record(
     job: &Job<'_>,
-    current: &Live,
-    target: &Live,
+    course: &Course<'_>,
     changed: &[(Lane, DeployId)],
-) -> Result<(), LaneError> {
+) -> Result<LiveRecord, LaneError> {
     job.step(Step::Finalise, || {
-        let mut record = target.record.clone();
-        record.lanes.clone_from(&current.record.lanes);
+        let Course {
+            current, target, ..
+        } = course;
+        let mut lanes = current.record.lanes.clone();
         let mut manifests = current.manifests.clone();
         for (lane, id) in changed {
             if let Some(then) = target.record.lanes.get(lane) {
-                record.lanes.insert(
+                lanes.insert(
                     *lane,
-                    live::LiveLane {
+                    LiveLane {
                         deploy_id: id.clone(),
                         ..then.clone()
                     },
@@ -427,6 +462,18 @@ fn record(
                 manifests.insert(*lane, manifest.clone());
             }
         }
+        let named = &named_by(course, &lanes).record;
+        let is_other = |lane: &Lane, live: &LiveLane| {
+            let then = named.lanes.get(lane);
+            named.others.contains(lane) || then.is_none_or(|then| then.release != live.release)
+        };
+        let others = lanes.iter().filter(|(lane, live)| is_other(lane, live));
+        let mut record = LiveRecord {
+            others: others.map(|(lane, _)| *lane).collect(),
+            ..named.clone()
+        };
+        record.lanes = lanes;
+        record.undo_of = None;
         record.run = job.run.clone();
         record.command = "rollback".to_owned();
         record.created_ms = job.world.now().wall_ms;
@@ -434,7 +481,7 @@ fn record(
         record.migrations = Vec::new();
         record.override_reason.clone_from(&job.override_reason);
         let files = live::files(&record, &manifests)?;
-        let message = format!("rollback to {}", record.release);
+        let message = format!("rollback to {}{}", record.release, record.with_others());
         match job.world.refs().swap(
             &live::live_ref(&job.target.name),
             Some(&current.oid),
@@ -442,7 +489,14 @@ fn record(
             true,
             &message,
         )? {
-            Swap::Moved(_) => Ok(((), format!("{} is recorded as live", record.release))),
+            Swap::Moved(_) => {
+                let detail = format!(
+                    "{}{} is recorded as live",
+                    record.release,
+                    record.with_others()
+                );
+                Ok((record, detail))
+            }
             Swap::Lost(_) => Err(LaneError::Failed(
                 "another run moved the record meanwhile".to_owned(),
             )),

@@ -8,7 +8,7 @@ use crate::ids::{Lane, ReleaseId};
 use crate::job::{Job, LaneError};
 use crate::live::{self, LiveLane, LiveRecord};
 use crate::refs::Swap;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Moves the record of what is live.
 pub(super) fn finalise(job: &Job<'_>, halves: &Halves) -> Result<Verdict, Verdict> {
@@ -110,6 +110,8 @@ fn record(job: &Job<'_>, halves: &Halves, release: &ReleaseId) -> LiveRecord {
             .map(|file| file.name.clone())
             .collect(),
         override_reason: job.override_reason.as_deref().map(clean),
+        undo_of: None,
+        others: BTreeSet::new(),
     }
 }
 

@@ -4,7 +4,7 @@
 
 use super::Verdict;
 use crate::exit::Exit;
-use crate::ids::DeployId;
+use crate::ids::{DeployId, ReleaseId};
 use crate::job::{Job, LaneError, OUTAGE};
 use crate::lane::draft::drop_draft;
 use crate::lane::frontend::published;
@@ -205,7 +205,8 @@ fn record(job: &Job<'_>, id: &DeployId) {
     record.created_ms = job.world.now().wall_ms;
     record.by.clone_from(&job.by);
     record.migrations = Vec::new();
-    let message = format!("{id} brought {} back", record.release);
+    record.undo_of = Some(ReleaseId(job.run.0.clone()));
+    let message = format!("undo of {}: {id} brought {} back", job.run, record.release);
     let moved = live::files(&record, &live.manifests).and_then(|files| {
         job.world.refs().swap(
             &live::live_ref(&job.target.name),
