@@ -65,7 +65,13 @@ fn a_run_that_is_interrupted_while_the_backend_starts_can_go_on_or_be_undone() {
         assert_eq!(cloud.site_commit(), old);
 
         fs_err::write(env.service_gate(), "").unwrap();
-        env.xtask(&["deploy", go_on]).assert_exit(exit);
+        let ended = env.xtask(&["deploy", go_on]);
+        ended.assert_exit(exit);
+        if go_on == "--abort" {
+            ended.assert_says("✓ Undone as asked: ");
+            let headline = ended.stdout.lines().next().unwrap_or_default();
+            assert!(!ended.stdout.contains('✗'), "{headline}");
+        }
         let live = if exit == 0 { env.head() } else { old };
         assert_eq!(
             (cloud.site_commit(), cloud.service_commit()),
@@ -178,4 +184,33 @@ fn a_killed_run_gets_its_end_written_down_by_the_next_one() {
         .map(|run| run["exit_code"].as_i64().unwrap())
         .collect();
     assert_eq!(exits, [0, 7, 0]);
+}
+
+#[test]
+fn an_interrupt_is_obeyed_while_output_flows() {
+    let env = TestEnv::released();
+    let config = fs_err::read_to_string(env.root().join("deploy.toml")).unwrap();
+    // Nothing but the interrupt ends it.
+    let endless = "run = \"yes 'test total ... ok'\"";
+    env.write(
+        "deploy.toml",
+        &config.replace("run = \"sh check.sh\"", endless),
+    );
+    env.change_frontend("Second");
+    let run = env.start_with(&["deploy", "-v"], &[]);
+    poll("output to flow", || {
+        run.stderr_so_far()
+            .contains("test total ... ok")
+            .then_some(())
+    });
+    run.signal(Signal::INT);
+    run.wait()
+        .assert_exit(130)
+        .assert_says("nothing that is live was changed");
+    env.xtask(&["lock", "status"])
+        .assert_exit(0)
+        .assert_says("local is not locked");
+    let story = env.xtask(&["show", "--json"]);
+    let lines = story.assert_exit(0).stdout.lines().count();
+    assert!(lines < 11_000, "{lines}");
 }

@@ -150,3 +150,38 @@ fn the_newest_run_is_the_one_that_began_last_whatever_the_clock_says() {
         }
     }
 }
+
+#[test]
+fn the_time_of_a_run_goes_on_where_its_earlier_attempt_stopped() {
+    for (how, aborted) in [(How::resume(), false), (How::abort(), true)] {
+        let mut project = Project::live(1);
+        let version = Version::new(2);
+        let first = project.deploy(&version, How::cancelled_at(6_000));
+        assert_eq!(first.code(), 130, "{}", first.reason());
+        let outcome = project.deploy(&version, how);
+        let run = outcome.ended.as_ref().unwrap().run.clone().unwrap();
+        let times: Vec<u64> = project
+            .universe
+            .journal
+            .events(&run)
+            .unwrap()
+            .iter()
+            .map(|event| event.elapsed_ms)
+            .collect();
+        assert!(times.is_sorted(), "{times:?}");
+        let (state, took_ms) = (&outcome.state, first.elapsed_ms + outcome.elapsed_ms);
+        assert_eq!(state.elapsed_ms, took_ms);
+        assert_eq!(state.aborted, aborted);
+        let (path, length_ms) = state.critical_path();
+        // Asking again and again what became of a deploy is no step of an undo.
+        let least_ms = if aborted {
+            took_ms / 2
+        } else {
+            took_ms * 9 / 10
+        };
+        assert!(
+            (least_ms..=took_ms).contains(&length_ms),
+            "{length_ms} of {took_ms} ms: {path:?}"
+        );
+    }
+}

@@ -1,11 +1,15 @@
 //! `rollback` when things are not as they should be: what it says is what is out there.
 
 use super::decisions::status;
-use super::project::{How, Outcome, Project, Version};
+use super::project::{How, Outcome, Project, Version, well};
 use cloud::Fault;
+use cloud::inprocess::Boot;
 use std::time::Duration;
-use tandem::live::{Live, files, live_ref};
+use tandem::event::Step;
+use tandem::ids::Lane;
+use tandem::live::{Live, LiveRecord, files, live_ref};
 use tandem::rollback::Asked;
+use tandem::state::StepStatus;
 
 const RESTORE: &str = "/api/v1/sites/*/deploys/*/restore";
 const ROLLBACK: &str = "/v1/services/*/rollback";
@@ -156,4 +160,123 @@ fn a_schema_that_cannot_be_read_is_judged_by_the_records_or_by_nobody() {
         ..Fault::new("GET", "/api/admin/state", status(500, false)).times(1000, 0)
     });
     assert_eq!(back(&mut project, How::seed(2)).code(), 9);
+}
+
+fn recorded(project: &Project) -> LiveRecord {
+    use tandem::refs::Refs as _;
+    let name = live_ref(&project.target.name);
+    let found = project.universe.refs.read(&name).unwrap().unwrap();
+    LiveRecord::parse(&found).unwrap()
+}
+
+fn mixed(frontend: &Version, backend: &Version) -> (Option<String>, Option<String>) {
+    (Some(frontend.id.clone()), Some(backend.id.clone()))
+}
+
+/// Releases a version and gives the release's name.
+fn release(project: &mut Project, version: &Version) -> String {
+    project.pass(Duration::from_secs(60));
+    let outcome = project.deploy(version, How::seed(1));
+    assert_eq!(outcome.code(), 0, "{}", outcome.reason());
+    outcome.ended.unwrap().verdict.release.unwrap().to_string()
+}
+
+fn roll(project: &mut Project, only: &[Lane], to: Option<&str>) -> Outcome {
+    project.pass(Duration::from_secs(60));
+    let asked = Asked {
+        only: only.to_vec(),
+        to: to.map(str::to_owned),
+        ..Asked::default()
+    };
+    project.rollback(asked, How::seed(2))
+}
+
+#[test]
+fn one_lane_brought_back_is_recorded_as_that_and_the_next_rollback_goes_on_from_there() {
+    let [a, b, c] = [1, 2, 3].map(Version::new);
+    let mut project = Project::live(1);
+    let second = release(&mut project, &b);
+    let third = release(&mut project, &c);
+
+    let outcome = roll(&mut project, &[Lane::Frontend], None);
+    assert_eq!(outcome.code(), 0, "{}", outcome.reason());
+    assert_eq!(live(&project), mixed(&b, &c));
+    let record = recorded(&project);
+    assert_eq!(
+        (record.release.as_str(), record.commit.as_str()),
+        (third.as_str(), c.id.as_str())
+    );
+    let with = format!(", with the frontend of {second}");
+    assert_eq!(record.with_others(), with);
+    assert_eq!(record.title(), format!("version 3/3 (rollback{with})"));
+    assert_eq!(outcome.reason(), format!("live is release {third}{with}"));
+
+    // The frontend before the one that is live.
+    let outcome = roll(&mut project, &[Lane::Frontend], None);
+    assert_eq!(outcome.code(), 0, "{}", outcome.reason());
+    assert_eq!(live(&project), mixed(&a, &c));
+    let outcome = roll(&mut project, &[Lane::Frontend], Some(&second));
+    assert_eq!(outcome.code(), 0, "{}", outcome.reason());
+
+    // The release before the newest of what is live.
+    let outcome = roll(&mut project, &[], None);
+    assert_eq!(outcome.code(), 0, "{}", outcome.reason());
+    assert_eq!(live(&project), both(&b));
+    let record = recorded(&project);
+    assert_eq!(
+        (record.release.as_str(), record.title()),
+        (second.as_str(), "version 2/2 (rollback)".to_owned())
+    );
+    let outcome = roll(&mut project, &[], None);
+    assert_eq!(outcome.code(), 0, "{}", outcome.reason());
+    assert_eq!(live(&project), both(&a));
+}
+
+#[test]
+fn after_one_lane_was_brought_back_a_deploy_releases_that_lane() {
+    let [b, c] = [2, 3].map(Version::new);
+    let mut project = Project::live(1);
+    release(&mut project, &b);
+    let third = release(&mut project, &c);
+    assert_eq!(roll(&mut project, &[Lane::Frontend], None).code(), 0);
+    let outcome = project.deploy(&c, How::seed(3));
+    assert_eq!(outcome.code(), 0, "{}", outcome.reason());
+    assert_eq!(live(&project), both(&c));
+    let record = recorded(&project);
+    assert_eq!(record.lanes[&Lane::Backend].release.as_str(), third);
+    assert!(record.others.is_empty());
+    // What was live before that deploy comes back as it was, in two parts.
+    let outcome = roll(&mut project, &[], None);
+    assert_eq!(outcome.code(), 0, "{}", outcome.reason());
+    assert_eq!(live(&project), mixed(&b, &c));
+    assert_eq!(recorded(&project).others, [Lane::Frontend].into());
+    let outcome = roll(&mut project, &[], Some(&third));
+    assert_eq!(outcome.code(), 0, "{}", outcome.reason());
+    assert_eq!(live(&project), both(&c));
+    assert!(recorded(&project).others.is_empty());
+}
+
+#[test]
+fn an_undo_is_recorded_as_one_and_its_steps_end() {
+    let mut project = twice(&Version::new(2));
+    let crashes = Version::new(3).behaving(well().booting(Boot::Crash { code: 1 }));
+    let outcome = project.deploy(&crashes, How::seed(4));
+    assert_eq!(outcome.code(), 5, "{}", outcome.reason());
+    let run = outcome.ended.unwrap().run.unwrap();
+    let record = recorded(&project);
+    assert_eq!(record.title(), format!("undo of {run}"));
+    // Older programs know of no undo.
+    assert_eq!(record.command, "rollback");
+    assert_eq!(record.commit.as_str(), Version::new(2).id);
+    let outcome = back(&mut project, How::seed(5));
+    assert_eq!(outcome.code(), 0, "{}", outcome.reason());
+    assert_eq!(live(&project), both(&Version::new(1)));
+    let unfinished = |(_, status): &(&Step, &StepStatus)| status.began && status.end.is_none();
+    assert_eq!(outcome.state.steps.iter().find(unfinished), None);
+    assert!(!outcome.state.steps.contains_key(&Step::BackendDeploy));
+    let (path, _) = outcome.state.critical_path();
+    assert!(
+        path.starts_with(&[Step::Preflight, Step::UndoFrontend, Step::UndoBackend]),
+        "{path:?}"
+    );
 }

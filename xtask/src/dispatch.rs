@@ -22,6 +22,9 @@ pub struct Dispatcher {
 struct Inner {
     run: Option<RunId>,
     seq: u64,
+    /// What earlier attempts of the run took, and when the newest event was.
+    earlier_ms: u64,
+    newest_ms: u64,
     state: RunState,
     sinks: Vec<Box<dyn Sink>>,
     journal_failure: Option<String>,
@@ -34,6 +37,8 @@ impl Dispatcher {
             inner: Mutex::new(Inner {
                 run: None,
                 seq: 0,
+                earlier_ms: 0,
+                newest_ms: 0,
                 state: RunState::default(),
                 sinks,
                 journal_failure: None,
@@ -48,19 +53,24 @@ impl Dispatcher {
         inner.run = Some(run.clone());
         inner.seq = earlier.last().map_or(0, |event| event.seq);
         inner.state = RunState::fold(earlier);
+        inner.earlier_ms = inner.state.elapsed_ms;
     }
 
-    /// Takes one event.
-    pub fn emit(&self, journal: &Journal, at_ms: i64, elapsed_ms: u64, kind: EventKind) {
+    /// Takes one event; `mono_ms` is how long this process has been running.
+    pub fn emit(&self, journal: &Journal, at_ms: i64, mono_ms: u64, kind: EventKind) {
         let kind = self.clean(kind);
         let mut inner = self.lock();
         let Inner {
             run,
             seq,
+            earlier_ms,
+            newest_ms,
             state,
             sinks,
             journal_failure,
         } = &mut *inner;
+        // Two threads read the clock in one order and may come here in the other.
+        *newest_ms = (*newest_ms).max(*earlier_ms + mono_ms);
         let durable = kind.is_durable();
         if durable {
             *seq += 1;
@@ -68,7 +78,7 @@ impl Dispatcher {
         let event = Event {
             seq: *seq,
             at_ms,
-            elapsed_ms,
+            elapsed_ms: *newest_ms,
             kind,
         };
         if let (true, Some(run)) = (durable, run.as_ref())
@@ -113,5 +123,51 @@ impl Dispatcher {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{Commit, EnvironmentName};
+    use crate::journal::{Process, RunRow};
+
+    #[test]
+    fn time_never_steps_back_in_a_run() {
+        struct Times(Arc<Mutex<Vec<u64>>>);
+        impl Sink for Times {
+            fn event(&mut self, event: &Event, _: &RunState) {
+                self.0.lock().unwrap().push(event.elapsed_ms);
+            }
+        }
+        let journal = Journal::in_memory().unwrap();
+        let row = RunRow {
+            id: RunId("run".to_owned()),
+            command: "deploy".to_owned(),
+            environment: EnvironmentName::from("local"),
+            commit: Commit(String::new()),
+            started_ms: 0,
+            finished_ms: None,
+            exit_code: None,
+            reason: None,
+            process: Process {
+                pid: 1,
+                start: String::new(),
+                host: String::new(),
+            },
+        };
+        journal.begin_run(&row).unwrap();
+        let times = Arc::new(Mutex::new(Vec::new()));
+        for _attempt in 0..2 {
+            let sink = Box::new(Times(times.clone()));
+            let dispatcher = Dispatcher::new(vec![sink], Arc::default());
+            let say = |mono_ms| {
+                let text = String::new();
+                dispatcher.emit(&journal, 0, mono_ms, EventKind::Note { text });
+            };
+            dispatcher.attach(&row.id, &journal.events(&row.id).unwrap());
+            [5, 20, 15, 30].into_iter().for_each(say);
+        }
+        assert_eq!(*times.lock().unwrap(), [5, 20, 20, 30, 35, 50, 50, 60]);
     }
 }

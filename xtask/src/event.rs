@@ -11,7 +11,7 @@ pub struct Event {
     pub seq: u64,
     /// Wall clock, milliseconds since the Unix epoch.
     pub at_ms: i64,
-    /// Monotonic milliseconds since the run began.
+    /// Milliseconds of the run's own time, which never steps back: a resumed run goes on counting where its earlier attempt stopped.
     pub elapsed_ms: u64,
     /// What happened.
     #[serde(flatten)]
@@ -24,6 +24,8 @@ pub struct Event {
 pub enum Step {
     /// Configuration, credentials, lease, snapshot, plan.
     Preflight,
+    /// Another run holds the lease.
+    Lock,
     /// The configured test commands.
     Checks,
     /// The site's build command.
@@ -59,10 +61,33 @@ pub enum Step {
 }
 
 impl Step {
+    /// All of them.
+    const ALL: &'static [Self] = &[
+        Self::Preflight,
+        Self::Lock,
+        Self::Checks,
+        Self::FrontendBuild,
+        Self::FrontendUpload,
+        Self::FrontendPermalink,
+        Self::BackendRehearse,
+        Self::BackendDeploy,
+        Self::BackendSchema,
+        Self::BackendIdentity,
+        Self::BackendSmoke,
+        Self::FrontendPublish,
+        Self::FrontendVerify,
+        Self::FrontendSmoke,
+        Self::Bake,
+        Self::Finalise,
+        Self::UndoFrontend,
+        Self::UndoBackend,
+    ];
+
     /// Short words for people.
     pub fn title(self) -> &'static str {
         match self {
             Self::Preflight => "preflight",
+            Self::Lock => "wait for the lock",
             Self::Checks => "checks",
             Self::FrontendBuild => "build",
             Self::FrontendUpload => "upload as a draft",
@@ -97,14 +122,15 @@ impl Step {
             | Self::BackendIdentity
             | Self::BackendSmoke
             | Self::UndoBackend => Some(Lane::Backend),
-            Self::Preflight | Self::Checks | Self::Bake | Self::Finalise => None,
+            Self::Preflight | Self::Lock | Self::Checks | Self::Bake | Self::Finalise => None,
         }
     }
 
     /// The steps that must have ended before this one can begin, when they run at all: the edges of the critical path.
     pub fn after(self) -> &'static [Self] {
         match self {
-            Self::Preflight => &[],
+            // It goes on when the lock is ours. Whatever else was over before it is of an earlier attempt.
+            Self::Preflight | Self::Lock => Self::ALL,
             Self::Checks | Self::FrontendBuild | Self::BackendRehearse => &[Self::Preflight],
             Self::FrontendUpload => &[Self::FrontendBuild, Self::Preflight],
             Self::FrontendPermalink => &[Self::FrontendUpload],
@@ -137,17 +163,11 @@ impl Step {
                 Self::FrontendSmoke,
                 Self::BackendIdentity,
                 Self::BackendSmoke,
+                Self::UndoFrontend,
+                Self::UndoBackend,
             ],
-            Self::UndoFrontend | Self::UndoBackend => &[
-                Self::Checks,
-                Self::FrontendPermalink,
-                Self::BackendDeploy,
-                Self::BackendIdentity,
-                Self::BackendSmoke,
-                Self::FrontendVerify,
-                Self::FrontendSmoke,
-                Self::Bake,
-            ],
+            // Whatever was done before is what is undone.
+            Self::UndoFrontend | Self::UndoBackend => Self::ALL,
         }
     }
 }
@@ -258,6 +278,9 @@ pub enum EventKind {
         run: RunId,
         /// What was learnt.
         text: String,
+        /// Whether it is continued to be undone, because somebody asked for that.
+        #[serde(default)]
+        abort: bool,
     },
     /// The plan that is about to be carried out.
     Planned {

@@ -3,7 +3,7 @@
 //! It is a ref on the shared store whose every commit is parentless and carries run id and nonce, moved by compare-and-swap and read
 //! back. The providers never see it, so it is no fence against others; reconciliation stands beside it.
 
-use crate::event::{EventKind, Step};
+use crate::event::{EventKind, Step, StepEnd};
 use crate::ids::{Oid, RunId};
 use crate::journal::Process;
 use crate::live;
@@ -117,15 +117,30 @@ pub struct Terms<'a> {
 pub type IsDead<'a> = &'a dyn Fn(&Process) -> bool;
 
 impl Lease {
-    /// Takes the lease on the given terms.
+    /// Takes the lease on the given terms. Waiting for it is a step of its own, in the middle of the preflight.
     ///
     /// # Errors
     /// When somebody holds it or the store fails.
     pub fn acquire(
         world: &dyn World,
         environment: &crate::ids::EnvironmentName,
+        holder: Holder,
+        terms: Terms<'_>,
+    ) -> Result<Self, LeaseError> {
+        let mut waits = false;
+        let taken = Self::take_or_wait(world, environment, holder, terms, &mut waits);
+        if waits {
+            end_wait(world, taken.as_ref().err());
+        }
+        taken
+    }
+
+    fn take_or_wait(
+        world: &dyn World,
+        environment: &crate::ids::EnvironmentName,
         mut holder: Holder,
         terms: Terms<'_>,
+        waits: &mut bool,
     ) -> Result<Self, LeaseError> {
         let Terms {
             wait,
@@ -169,6 +184,9 @@ impl Lease {
                         return Err(LeaseError::Held(Box::new(current)));
                     }
                     if !free {
+                        if !std::mem::replace(waits, true) {
+                            begin_wait(world, &current);
+                        }
                         tell(
                             world,
                             &current,
@@ -315,6 +333,31 @@ fn is_same_run(current: &Holder, ours: &Holder) -> bool {
     current.run == ours.run && theirs.host == process.host && theirs.start.is_empty()
 }
 
+fn begin_wait(world: &dyn World, holder: &Holder) {
+    world.emit(EventKind::StepFinished {
+        step: Step::Preflight,
+        end: StepEnd::Ok,
+        detail: format!("run {} holds the lock", holder.run),
+    });
+    world.emit(EventKind::StepStarted { step: Step::Lock });
+}
+
+fn end_wait(world: &dyn World, error: Option<&LeaseError>) {
+    let (end, detail) = match error {
+        None => (StepEnd::Ok, "it is ours".to_owned()),
+        Some(LeaseError::Cancelled(cancelled)) => (StepEnd::Cancelled, cancelled.to_string()),
+        Some(error) => (StepEnd::Failed, error.to_string()),
+    };
+    world.emit(EventKind::StepFinished {
+        step: Step::Lock,
+        end,
+        detail,
+    });
+    world.emit(EventKind::StepStarted {
+        step: Step::Preflight,
+    });
+}
+
 /// Says for whom a run waits, and how much longer.
 fn tell(world: &dyn World, holder: &Holder, left: Duration) {
     let text = format!(
@@ -325,7 +368,7 @@ fn tell(world: &dyn World, holder: &Holder, left: Duration) {
         left.as_secs()
     );
     world.emit(EventKind::StepProgress {
-        step: Step::Preflight,
+        step: Step::Lock,
         text,
     });
 }

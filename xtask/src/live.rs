@@ -6,7 +6,7 @@ use crate::ids::{Commit, DeployId, EnvironmentName, Lane, Oid, ReleaseId, RunId}
 use crate::refs::{Files, RefValue};
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The name of the file that holds the record.
 const RECORD_FILE: &str = "release.json";
@@ -62,6 +62,12 @@ pub struct LiveRecord {
     /// A recorded override.
     #[serde(default)]
     pub override_reason: Option<String>,
+    /// The failed release that was undone, when that is what was done by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo_of: Option<ReleaseId>,
+    /// Lanes that are of another release than the newest one had: `rollback --only` brought them back.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub others: BTreeSet<Lane>,
 }
 
 /// The record, the manifests beside it, and the ref's commit.
@@ -75,6 +81,14 @@ pub struct Live {
     pub manifests: BTreeMap<Lane, Manifest>,
     /// The files of the site that were sent, without the one that names the release; none in records of older versions.
     pub sent: Option<Sent>,
+}
+
+/// `, with the frontend of …` for each of them.
+pub fn with(others: &BTreeMap<Lane, ReleaseId>) -> String {
+    others
+        .iter()
+        .map(|(lane, release)| format!(", with the {lane} of {release}"))
+        .collect()
 }
 
 /// The ref that says what is live.
@@ -96,6 +110,29 @@ impl LiveRecord {
     /// What the recorded service is judged by: the contract that it was released with.
     pub fn contract(&self) -> Option<&Contract> {
         self.lanes.get(&Lane::Backend)?.contract.as_ref()
+    }
+
+    /// What was done, in the words of a list of releases.
+    pub fn title(&self) -> String {
+        if let Some(failed) = &self.undo_of {
+            return format!("undo of {failed}");
+        }
+        let others = self.with_others();
+        match self.command.as_str() {
+            "deploy" => format!("{}{others}", self.subject),
+            command => format!("{} ({command}{others})", self.subject),
+        }
+    }
+
+    /// `, with the frontend of …`: what of another release stands beside the newest one; empty as a rule.
+    pub fn with_others(&self) -> String {
+        with(&self.releases_beside())
+    }
+
+    /// The lanes of [`Self::others`] and the releases that they are of.
+    pub fn releases_beside(&self) -> BTreeMap<Lane, ReleaseId> {
+        let release = |lane: &Lane| Some((*lane, self.lanes.get(lane)?.release.clone()));
+        self.others.iter().filter_map(release).collect()
     }
 
     /// Reads the record alone.

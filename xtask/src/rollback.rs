@@ -9,7 +9,7 @@ use crate::facts;
 use crate::ids::{DeployId, Lane, RunId};
 use crate::job::{Baseline, Job, LaneError};
 use crate::lane::{frontend, undo};
-use crate::live::{self, Live, LiveRecord};
+use crate::live::{self, Live, LiveLane, LiveRecord};
 use crate::plan::Plan;
 use crate::refs::Swap;
 use crate::run::{self, Ended, Hold, Options, Session};
@@ -58,12 +58,12 @@ fn rollback_inner(session: &Session<'_>, asked: &Asked) -> Result<Ended, Ended> 
     });
     let refused = |text: String| refuse(session, Exit::Refused, text);
     let log = read_log(session).map_err(&refused)?;
-    let (current, target) = choose(&log, asked.to.as_deref()).map_err(&refused)?;
+    let (current, target) = choose(&log, asked.to.as_deref(), &asked.only).map_err(&refused)?;
     let unlike = facts::unlike_record(session, current)
         .map_err(|error| run::preflight_failed(session.world, &error))?;
     let lanes = lanes(current, target, &unlike, asked).map_err(&refused)?;
     if lanes.is_empty() {
-        return nothing_to_do(session, current, target, &unlike);
+        return nothing_to_do(session, asked, current, target, &unlike);
     }
     still_there(session, target, &lanes).map_err(&refused)?;
     let since = log
@@ -99,6 +99,7 @@ fn rollback_inner(session: &Session<'_>, asked: &Asked) -> Result<Ended, Ended> 
 /// Nothing differs of the lanes that were asked for. That both halves are what is recorded must be so as well.
 fn nothing_to_do(
     session: &Session<'_>,
+    asked: &Asked,
     current: &Live,
     target: &Live,
     unlike: &BTreeMap<Lane, String>,
@@ -111,7 +112,8 @@ fn nothing_to_do(
         return Err(refuse(session, Exit::Unhealthy, text));
     }
     let reason = format!(
-        "nothing to do: {} is what is live, and both halves answer as recorded",
+        "nothing to do: {}{} is what is live, and both halves answer as recorded",
+        part(&asked.only),
         target.record.release
     );
     let verdict = Verdict {
@@ -220,14 +222,26 @@ fn read_log(session: &Session<'_>) -> Result<Vec<Live>, String> {
 }
 
 /// The live record and the one to bring back.
-fn choose<'l>(log: &'l [Live], to: Option<&str>) -> Result<(&'l Live, &'l Live), String> {
+fn choose<'l>(
+    log: &'l [Live],
+    to: Option<&str>,
+    only: &[Lane],
+) -> Result<(&'l Live, &'l Live), String> {
     let Some(current) = log.first() else {
         return Err("nothing is recorded as live, so there is nothing to go back from".to_owned());
     };
-    // A rollback is recorded under the name of the release it brought back, so "the one before" counts from where that was made.
-    let made = log
+    // A rollback is recorded under the name of the release it brought back, and lanes can be of several releases: "the one before"
+    // counts from where the newest of what is asked for was made.
+    let made = current
+        .record
+        .lanes
         .iter()
-        .rposition(|entry| entry.record.release == current.record.release)
+        .filter(|(lane, _)| only.is_empty() || only.contains(lane))
+        .filter_map(|(_, live)| {
+            log.iter()
+                .rposition(|entry| entry.record.release == live.release)
+        })
+        .min()
         .unwrap_or(0);
     let earlier = log.get(made + 1..).unwrap_or_default();
     let target = match to.map(|to| (to, to.strip_prefix('~'))) {
@@ -272,6 +286,15 @@ fn named<'l>(log: &'l [Live], wanted: &str) -> Result<&'l Live, String> {
         return Err(format!("'{wanted}' begins more than one release"));
     }
     Ok(target)
+}
+
+/// `the frontend of `, when only that is asked for.
+fn part(only: &[Lane]) -> String {
+    let names: Vec<&str> = only.iter().map(|lane| lane.name()).collect();
+    match names.is_empty() {
+        true => String::new(),
+        false => format!("the {} of ", names.join(" and the ")),
+    }
 }
 
 /// The lanes whose content differs, or that are not what is recorded, checked against what was asked for.
@@ -390,12 +413,7 @@ fn bring_back(
     course: &Course<'_>,
     published: Option<&DeployId>,
 ) -> Verdict {
-    let Course {
-        current,
-        target,
-        lanes,
-        ..
-    } = course;
+    let Course { target, lanes, .. } = course;
     let mut changed = Vec::new();
     for lane in lanes {
         let done = match lane {
@@ -411,8 +429,8 @@ fn bring_back(
     if let Some(Err(verdict)) = backend.map(|(_, id)| executor::rollback_holds(job, id)) {
         return verdict;
     }
-    match record(job, current, target, &changed) {
-        Ok(recorded) => whole(session, target, &recorded),
+    match record(job, course, &changed) {
+        Ok(recorded) => whole(session, recorded),
         Err(error) => end(
             Exit::Unknown,
             format!(
@@ -424,8 +442,9 @@ fn bring_back(
 }
 
 /// Both halves are asked once more, by what they were released with.
-fn whole(session: &Session<'_>, target: &Live, recorded: &LiveRecord) -> Verdict {
-    let unwell: Vec<String> = facts::answers(session, recorded)
+fn whole(session: &Session<'_>, recorded: LiveRecord) -> Verdict {
+    let answers = facts::answers(session, &recorded);
+    let unwell: Vec<String> = answers
         .iter()
         .filter_map(|(lane, standing)| {
             Some(format!(
@@ -434,18 +453,20 @@ fn whole(session: &Session<'_>, target: &Live, recorded: &LiveRecord) -> Verdict
             ))
         })
         .collect();
+    let named = &recorded.release;
+    let brought = if recorded.others.is_empty() {
+        format!("release {named} is live again")
+    } else {
+        format!("live is release {named}{}", recorded.with_others())
+    };
     Verdict {
         exit: if unwell.is_empty() {
             Exit::Done
         } else {
             Exit::Unhealthy
         },
-        reason: format!(
-            "release {} is live again{}",
-            target.record.release,
-            unwell.concat()
-        ),
-        release: Some(target.record.release.clone()),
+        reason: format!("{brought}{}", unwell.concat()),
+        release: Some(recorded.release),
     }
 }
 
@@ -486,22 +507,32 @@ fn interrupted(job: &Job<'_>, cancelled: Cancelled, lane: Lane) -> Verdict {
     )
 }
 
+/// The release that names what is live: the newest that some lane is of. It is the target, or was deployed after it.
+fn named_by<'l>(course: &Course<'l>, lanes: &BTreeMap<Lane, LiveLane>) -> &'l Live {
+    let has_part = |entry: &&Live| {
+        let release = &entry.record.release;
+        entry.record.command == "deploy" && lanes.values().any(|lane| lane.release == *release)
+    };
+    course.since.iter().find(has_part).unwrap_or(course.target)
+}
+
 fn record(
     job: &Job<'_>,
-    current: &Live,
-    target: &Live,
+    course: &Course<'_>,
     changed: &[(Lane, DeployId)],
 ) -> Result<LiveRecord, LaneError> {
     job.step(Step::Finalise, || {
-        let mut record = target.record.clone();
-        record.lanes.clone_from(&current.record.lanes);
+        let Course {
+            current, target, ..
+        } = course;
+        let mut lanes = current.record.lanes.clone();
         let mut manifests = current.manifests.clone();
         let mut sent = current.sent.as_ref();
         for (lane, id) in changed {
             if let Some(then) = target.record.lanes.get(lane) {
-                record.lanes.insert(
+                lanes.insert(
                     *lane,
-                    live::LiveLane {
+                    LiveLane {
                         deploy_id: id.clone(),
                         ..then.clone()
                     },
@@ -514,6 +545,18 @@ fn record(
                 sent = target.sent.as_ref();
             }
         }
+        let named = &named_by(course, &lanes).record;
+        let is_other = |lane: &Lane, live: &LiveLane| {
+            let then = named.lanes.get(lane);
+            named.others.contains(lane) || then.is_none_or(|then| then.release != live.release)
+        };
+        let others = lanes.iter().filter(|(lane, live)| is_other(lane, live));
+        let mut record = LiveRecord {
+            others: others.map(|(lane, _)| *lane).collect(),
+            ..named.clone()
+        };
+        record.lanes = lanes;
+        record.undo_of = None;
         record.run = job.run.clone();
         record.command = "rollback".to_owned();
         record.created_ms = job.world.now().wall_ms;
@@ -521,7 +564,7 @@ fn record(
         record.migrations = Vec::new();
         record.override_reason.clone_from(&job.override_reason);
         let files = live::files(&record, &manifests, sent)?;
-        let message = format!("rollback to {}", record.release);
+        let message = format!("rollback to {}{}", record.release, record.with_others());
         match job.world.refs().swap(
             &live::live_ref(&job.target.name),
             Some(&current.oid),
@@ -530,7 +573,11 @@ fn record(
             &message,
         )? {
             Swap::Moved(_) => {
-                let detail = format!("{} is recorded as live", record.release);
+                let detail = format!(
+                    "{}{} is recorded as live",
+                    record.release,
+                    record.with_others()
+                );
                 Ok((record, detail))
             }
             Swap::Lost(_) => Err(LaneError::Failed(

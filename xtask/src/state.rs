@@ -11,7 +11,11 @@ const TAIL_LINES: usize = 20;
 /// What is known of one step.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct StepStatus {
-    /// Monotonic milliseconds since the run began.
+    /// Whether it began: something may be printed about a step that never did.
+    pub began: bool,
+    /// How long it took before it began anew, in an earlier attempt of the run for instance.
+    pub earlier_ms: u64,
+    /// Milliseconds of the run's own time when it began last.
     pub started_ms: u64,
     /// None while it runs.
     pub finished_ms: Option<u64>,
@@ -26,8 +30,13 @@ pub struct StepStatus {
 }
 
 impl StepStatus {
-    /// How long it took, or has been running at `now_ms`.
+    /// How long it took, or has been running at `now_ms`, in all.
     pub fn duration_ms(&self, now_ms: u64) -> u64 {
+        self.earlier_ms + self.last_ms(now_ms)
+    }
+
+    /// The same since it began last.
+    pub fn last_ms(&self, now_ms: u64) -> u64 {
         self.finished_ms
             .unwrap_or(now_ms)
             .saturating_sub(self.started_ms)
@@ -66,8 +75,10 @@ pub struct RunState {
     pub override_reason: Option<String>,
     /// Wall clock at the start, milliseconds since the Unix epoch.
     pub started_ms: i64,
-    /// Monotonic milliseconds at the newest event.
+    /// Milliseconds of the run's own time at the newest event.
     pub elapsed_ms: u64,
+    /// Whether somebody asked for the run to be undone.
+    pub aborted: bool,
     /// What was live before.
     pub parent: Option<ReleaseId>,
     /// Whether the backend can be rolled back afterwards, and why.
@@ -108,6 +119,7 @@ impl RunState {
 
     /// Takes one event in.
     pub fn apply(&mut self, event: &Event) {
+        let before_ms = self.elapsed_ms;
         self.elapsed_ms = self.elapsed_ms.max(event.elapsed_ms);
         match &event.kind {
             EventKind::RunStarted {
@@ -131,8 +143,17 @@ impl RunState {
                     elapsed_ms: event.elapsed_ms,
                     ..Self::default()
                 };
+                // Whatever came before the run had a name is preflight.
+                self.begin(Step::Preflight, 0);
             }
-            EventKind::Recovered { .. } | EventKind::Note { .. } => {}
+            EventKind::Recovered { run, abort, .. } => {
+                if self.run.as_ref() == Some(run) {
+                    self.aborted = *abort;
+                    self.cut_off(before_ms);
+                    self.begin(Step::Preflight, before_ms);
+                }
+            }
+            EventKind::Note { .. } => {}
             EventKind::Planned {
                 parent,
                 lanes,
@@ -150,16 +171,15 @@ impl RunState {
                     .map(|decision| (decision.lane, LaneStatus::planned(decision)))
                     .collect();
             }
-            EventKind::StepStarted { step } => {
-                let fresh = StepStatus {
-                    started_ms: event.elapsed_ms,
-                    ..StepStatus::default()
-                };
-                self.steps.insert(*step, fresh);
+            EventKind::StepStarted { step } => self.begin(*step, event.elapsed_ms),
+            EventKind::StepProgress { step, text } => {
+                if let Some(status) = self.steps.get_mut(step) {
+                    status.progress.clone_from(text);
+                }
             }
-            EventKind::StepProgress { step, text } => self.step(*step).progress.clone_from(text),
             EventKind::StepFinished { step, end, detail } => {
                 let status = self.step(*step);
+                status.began = true;
                 status.finished_ms = Some(event.elapsed_ms);
                 status.end = Some(*end);
                 status.detail.clone_from(detail);
@@ -210,6 +230,24 @@ impl RunState {
         }
     }
 
+    fn begin(&mut self, step: Step, at_ms: u64) {
+        let before = self.steps.get(&step).filter(|status| status.began);
+        let fresh = StepStatus {
+            began: true,
+            earlier_ms: before.map_or(0, |status| status.duration_ms(at_ms)),
+            started_ms: at_ms,
+            ..StepStatus::default()
+        };
+        self.steps.insert(step, fresh);
+    }
+
+    /// An earlier attempt stopped at `at_ms`: what ran then runs no more, and how it ended nobody knows.
+    fn cut_off(&mut self, at_ms: u64) {
+        for status in self.steps.values_mut().filter(|status| status.began) {
+            status.finished_ms.get_or_insert(at_ms);
+        }
+    }
+
     fn step(&mut self, step: Step) -> &mut StepStatus {
         self.steps.entry(step).or_default()
     }
@@ -234,13 +272,18 @@ impl RunState {
             .collect();
         ended.sort_unstable();
         for (_, step) in &ended {
-            let own = self
-                .steps
-                .get(step)
-                .map_or(0, |status| status.duration_ms(self.elapsed_ms));
+            let Some(status) = self.steps.get(step) else {
+                continue;
+            };
+            let own = status.duration_ms(self.elapsed_ms);
+            let is_over = |prior: &&Step| {
+                let ended_ms = self.steps.get(prior).and_then(|prior| prior.finished_ms);
+                ended_ms.is_some_and(|ended_ms| ended_ms <= status.started_ms)
+            };
             let before = step
                 .after()
                 .iter()
+                .filter(is_over)
                 .filter_map(|prior| best.get(prior).map(|found| (found.0, *prior)))
                 .max();
             best.insert(
@@ -259,7 +302,7 @@ impl RunState {
             path.push(*prior);
         }
         path.reverse();
-        (path, *length)
+        (path, *length.min(&self.elapsed_ms))
     }
 }
 
@@ -343,5 +386,82 @@ mod tests {
             state.failed_step().map(|(step, _)| step),
             Some(Step::Checks)
         );
+    }
+
+    #[test]
+    fn a_rollback_is_a_chain_and_what_is_said_about_another_step_begins_none() {
+        let events: Vec<Event> = [
+            step(Step::Preflight, 0, 10),
+            step(Step::UndoFrontend, 12, 20),
+            step(Step::UndoBackend, 20, 60),
+            step(Step::Finalise, 61, 65),
+        ]
+        .concat();
+        let mut state = RunState::fold(&events[..5]);
+        let about = |text: &str| EventKind::StepProgress {
+            step: Step::BackendDeploy,
+            text: text.to_owned(),
+        };
+        state.apply(&at(0, 30, about("build_in_progress")));
+        state.apply(&at(
+            0,
+            31,
+            EventKind::Output {
+                step: Step::BackendDeploy,
+                line: "listening".to_owned(),
+            },
+        ));
+        events[5..].iter().for_each(|event| state.apply(event));
+        let (path, length) = state.critical_path();
+        assert_eq!(
+            path,
+            [
+                Step::Preflight,
+                Step::UndoFrontend,
+                Step::UndoBackend,
+                Step::Finalise
+            ]
+        );
+        assert_eq!((length, state.elapsed_ms), (10 + 8 + 40 + 4, 65));
+        assert!(!state.steps[&Step::BackendDeploy].began);
+    }
+
+    #[test]
+    fn what_an_earlier_attempt_and_a_lock_took_is_part_of_the_run() {
+        let run = RunId("run".to_owned());
+        let recovered = EventKind::Recovered {
+            run: run.clone(),
+            text: String::new(),
+            abort: false,
+        };
+        let mut state = RunState {
+            run: Some(run),
+            ..RunState::default()
+        };
+        let events: Vec<Event> = [
+            step(Step::Preflight, 0, 10).to_vec(),
+            // Killed in the middle of the checks, of which 30 are known.
+            step(Step::Checks, 10, 0)[..1].to_vec(),
+            vec![at(
+                0,
+                40,
+                EventKind::Note {
+                    text: String::new(),
+                },
+            )],
+            vec![at(0, 45, recovered)],
+            step(Step::Preflight, 45, 50).to_vec(),
+            step(Step::Lock, 50, 90).to_vec(),
+            step(Step::Preflight, 90, 95).to_vec(),
+            step(Step::Checks, 95, 120).to_vec(),
+        ]
+        .concat();
+        events.iter().for_each(|event| state.apply(event));
+        let took = |step| state.steps[&step].duration_ms(state.elapsed_ms);
+        assert_eq!(took(Step::Preflight), 10 + 5 + 5 + 5);
+        assert_eq!(took(Step::Checks), 30 + 25);
+        let (path, length) = state.critical_path();
+        assert_eq!(path, [Step::Lock, Step::Preflight, Step::Checks]);
+        assert_eq!((length, state.elapsed_ms), (120, 120));
     }
 }

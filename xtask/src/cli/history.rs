@@ -93,17 +93,12 @@ pub fn run(app: &App<'_>, args: &HistoryArgs) -> Result<u8, Failure> {
             .filter(|(_, lane)| lane.release == record.release)
             .map(|(lane, _)| lane.name())
             .collect();
-        let command = if record.command == "deploy" {
-            String::new()
-        } else {
-            format!(" ({})", record.command)
-        };
         let _infallible = writeln!(
             text,
-            "{marker} {}  {:<18} {}{command}",
+            "{marker} {}  {:<18} {}",
             record.release,
             lanes.join(", "),
-            record.subject
+            record.title()
         );
         if let Some(reason) = &record.override_reason {
             let _infallible = writeln!(text, "    {reason}");

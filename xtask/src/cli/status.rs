@@ -38,6 +38,8 @@ pub struct Report {
     pub running: bool,
     /// The recorded release.
     pub release: Option<ReleaseId>,
+    /// Lanes that `rollback --only` brought back to another release than that.
+    pub others: BTreeMap<Lane, ReleaseId>,
     /// The commit that was released last.
     pub commit: Option<Commit>,
     /// Whether live ids differ from the live record.
@@ -147,6 +149,7 @@ impl Report {
             environment,
             running: false,
             release: None,
+            others: BTreeMap::new(),
             commit: None,
             skew: false,
             drift: Vec::new(),
@@ -181,7 +184,12 @@ impl Report {
         }
         match &self.release {
             Some(release) => {
-                let _infallible = writeln!(text, "{}: release {release}", self.environment);
+                let _infallible = writeln!(
+                    text,
+                    "{}: release {release}{}",
+                    self.environment,
+                    live::with(&self.others)
+                );
             }
             None => {
                 let _infallible =
@@ -362,6 +370,10 @@ fn look(session: &Session<'_>) -> Result<Report, Failure> {
         environment: session.target.name.clone(),
         running: true,
         release: live.as_ref().map(|live| live.record.release.clone()),
+        others: live
+            .as_ref()
+            .map(|live| live.record.releases_beside())
+            .unwrap_or_default(),
         commit: live.as_ref().map(|live| live.record.commit.clone()),
         skew,
         drift,

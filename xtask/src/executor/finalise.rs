@@ -9,7 +9,7 @@ use crate::inputs;
 use crate::job::{Job, LaneError};
 use crate::live::{self, LiveLane, LiveRecord, Sent};
 use crate::refs::Swap;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Moves the record of what is live.
 pub(super) fn finalise(job: &Job<'_>, halves: &Halves) -> Result<Verdict, Verdict> {
@@ -151,6 +151,8 @@ fn record(job: &Job<'_>, halves: &Halves, release: &ReleaseId) -> LiveRecord {
             .map(|file| file.name.clone())
             .collect(),
         override_reason: job.override_reason.as_deref().map(clean),
+        undo_of: None,
+        others: BTreeSet::new(),
     }
 }
 

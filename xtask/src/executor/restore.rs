@@ -4,7 +4,7 @@
 
 use super::{Verdict, others, schema};
 use crate::exit::Exit;
-use crate::ids::{Commit, DeployId, Lane};
+use crate::ids::{Commit, DeployId, Lane, ReleaseId};
 use crate::job::{Job, LaneError, OUTAGE};
 use crate::lane::draft::drop_draft;
 use crate::lane::frontend::published;
@@ -247,7 +247,8 @@ fn record(job: &Job<'_>, id: &DeployId) {
     record.created_ms = job.world.now().wall_ms;
     record.by.clone_from(&job.by);
     record.migrations = Vec::new();
-    let message = format!("{id} brought {} back", record.release);
+    record.undo_of = Some(ReleaseId(job.run.0.clone()));
+    let message = format!("undo of {}: {id} brought {} back", job.run, record.release);
     let moved = live::files(&record, &live.manifests, live.sent.as_ref()).and_then(|files| {
         job.world.refs().swap(
             &live::live_ref(&job.target.name),

@@ -80,7 +80,7 @@ fn live_copy(job: &Job<'_>) -> Result<(Option<LiveCopy>, &'static str), LaneErro
 pub fn deploy(job: &Job<'_>) -> Result<DeployId, LaneError> {
     job.step(Step::BackendDeploy, || {
         let id = trigger(job)?;
-        match follow(job, &id)? {
+        match follow(job, Step::BackendDeploy, &id)? {
             Ended::Live(id) => {
                 job.lane(
                     Lane::Backend,
@@ -113,7 +113,7 @@ pub(super) fn not_known(error: LaneError, what: &str) -> LaneError {
 ///
 /// # Errors
 /// When its end could not be learnt, or a newer deploy superseded it.
-pub(super) fn follow(job: &Job<'_>, id: &DeployId) -> Result<Ended, LaneError> {
+pub(super) fn follow(job: &Job<'_>, step: Step, id: &DeployId) -> Result<Ended, LaneError> {
     let started = job.now_ms();
     let budget = job.target.policy.deploy_timeout;
     let mut last = "accepted".to_owned();
@@ -127,7 +127,7 @@ pub(super) fn follow(job: &Job<'_>, id: &DeployId) -> Result<Ended, LaneError> {
             if let DeployStatus::Unknown(word) = &deploy.status {
                 job.warn(format!("the provider reports the status '{word}', which this program does not know; it counts as in progress"));
             }
-            job.progress(Step::BackendDeploy, &status);
+            job.progress(step, &status);
             last = status;
         }
         match &deploy.status {

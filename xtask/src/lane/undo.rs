@@ -47,7 +47,7 @@ pub fn backend(job: &Job<'_>) -> Result<DeployId, LaneError> {
             ));
         };
         let id = roll_back(job, before)?;
-        match backend::follow(job, &id)? {
+        match backend::follow(job, Step::UndoBackend, &id)? {
             Ended::Live(_) => {}
             Ended::NotLive(id, why) => {
                 let why = service_log::explain(job, Step::UndoBackend, &id, &why);

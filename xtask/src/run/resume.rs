@@ -273,6 +273,7 @@ fn end_for(session: &Session<'_>, run: &RunRow, reason: &str) -> Result<(), Ende
     world.emit(EventKind::Recovered {
         run: run.id.clone(),
         text: reason.to_owned(),
+        abort: false,
     });
     Ok(())
 }
@@ -356,6 +357,7 @@ pub(super) fn take_over(
     world.emit(EventKind::Recovered {
         run: row.id.clone(),
         text: format!("{what}{whose}"),
+        abort: options.abort,
     });
     Ok(())
 }

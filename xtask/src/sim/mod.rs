@@ -21,7 +21,7 @@ use cloud::inprocess::{InProcess, Took, TransportFault};
 use refs::{MemoryRefs, RefCalls};
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -106,6 +106,8 @@ pub struct Sim<'a> {
     ran: Mutex<Vec<String>>,
     events: Mutex<(Option<RunId>, Vec<Event>)>,
     lanes_end: AtomicBool,
+    /// What earlier attempts of the run took.
+    earlier_ms: AtomicU64,
 }
 
 impl<'a> Sim<'a> {
@@ -132,6 +134,7 @@ impl<'a> Sim<'a> {
             ran: Mutex::default(),
             events: Mutex::new((None, Vec::new())),
             lanes_end: AtomicBool::new(false),
+            earlier_ms: AtomicU64::new(0),
         }
     }
 
@@ -351,6 +354,9 @@ impl World for Sim<'_> {
         let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
         events.0 = Some(run.clone());
         events.1.extend_from_slice(earlier);
+        let earlier_ms = earlier.iter().map(|event| event.elapsed_ms).max();
+        self.earlier_ms
+            .store(earlier_ms.unwrap_or(0), Ordering::Relaxed);
     }
 
     fn emit(&self, kind: EventKind) {
@@ -362,10 +368,11 @@ impl World for Sim<'_> {
         let now = self.now();
         let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
         let seq = events.1.iter().map(|event| event.seq).max().unwrap_or(0) + u64::from(durable);
+        let earlier_ms = self.earlier_ms.load(Ordering::Relaxed);
         let event = Event {
             seq,
             at_ms: now.wall_ms,
-            elapsed_ms: now.mono_ms,
+            elapsed_ms: earlier_ms + now.mono_ms,
             kind,
         };
         if let (true, Some(run)) = (durable, &events.0)

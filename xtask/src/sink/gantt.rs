@@ -29,7 +29,7 @@ pub(super) fn svg(state: &RunState) -> String {
     }
     let end_ms = rows
         .iter()
-        .map(|row| row.started_ms + row.duration_ms)
+        .map(|row| row.started_ms + row.last_ms)
         .max()
         .unwrap_or(0)
         .max(1);
@@ -76,7 +76,7 @@ fn tick_ms(end_ms: u64) -> u64 {
 
 fn bar(text: &mut String, row: &Row<'_>, end_ms: u64, top: u64) {
     let from = x(row.started_ms, end_ms);
-    let width = (x(row.started_ms + row.duration_ms, end_ms) - from).max(BAR_MIN);
+    let width = (x(row.started_ms + row.last_ms, end_ms) - from).max(BAR_MIN);
     let class = match row.end {
         Some(StepEnd::Failed) => "failed",
         Some(StepEnd::Cancelled) | None => "cut",

@@ -20,7 +20,7 @@ pub fn summary(state: &RunState) -> String {
     let _infallible = writeln!(
         text,
         "### {} {}\n",
-        outcome::mark(exit),
+        outcome::mark(exit, state),
         cell(&outcome::headline(exit, state))
     );
     if !state.reason.is_empty() {
@@ -132,8 +132,9 @@ fn steps(text: &mut String, state: &RunState) {
     }
     let _infallible = writeln!(
         text,
-        "\nThe longest chain of steps is {}: {}\n\n</details>\n",
+        "\nThe longest chain of steps is {}{}: {}\n\n</details>\n",
         duration(length_ms),
+        timeline::between(state),
         chain(&path)
     );
 }
@@ -142,12 +143,9 @@ fn steps(text: &mut String, state: &RunState) {
 pub fn annotations(state: &RunState) -> String {
     let exit = state.exit.unwrap_or(Exit::Unknown);
     let mut text = String::new();
-    if exit != Exit::Done {
-        let level = if outcome::mark(exit) == '✗' {
-            "error"
-        } else {
-            "warning"
-        };
+    let mark = outcome::mark(exit, state);
+    if mark != '✓' {
+        let level = if mark == '✗' { "error" } else { "warning" };
         let title = property(&outcome::headline(exit, state));
         let _infallible = writeln!(text, "::{level} title={title}::{}", message(&state.reason));
     }
@@ -229,7 +227,7 @@ mod tests {
 
         | Lane | Step | Took | Result |
         |---|---|---:|---|
-        | release | preflight | 0.1 s | ok: reversible&#58; yes, because no pending migration breaks the live version |
+        | release | preflight | 0.2 s | ok: reversible&#58; yes, because no pending migration breaks the live version |
         | release | checks | 5.3 s | ok: passed&#58; backend |
         | frontend | upload as a draft | 1.1 s | ok: 3 of 12 files were new to the provider |
         | backend | rehearse migrations | 0.3 s | ok: 1 file on the live schema in 12 ms |
@@ -241,7 +239,7 @@ mod tests {
         | frontend | verify what is public | 0.1 s | ok: 12 files have our content |
         | release | record what is live | 0.0 s | ok: 20261123T170102Z-1a2b3c4-9f3c is recorded as live |
 
-        The longest chain of steps is 13.3 s: preflight → checks → deploy and start → read the schema back → prove the version → publish → verify what is public → record what is live
+        The longest chain of steps is 13.4 s, and 0.1 s lie between its steps: preflight → checks → deploy and start → read the schema back → prove the version → publish → verify what is public → record what is live
 
         </details>
 
@@ -284,7 +282,7 @@ mod tests {
 
         | Lane | Step | Took | Result |
         |---|---|---:|---|
-        | release | preflight | 0.1 s | ok: reversible&#58; yes, because no pending migration breaks the live version |
+        | release | preflight | 0.2 s | ok: reversible&#58; yes, because no pending migration breaks the live version |
         | release | checks | 5.3 s | ok: passed&#58; backend |
         | frontend | upload as a draft | 1.1 s | ok: 3 of 12 files were new to the provider |
         | backend | rehearse migrations | 0.3 s | ok: 1 file on the live schema in 12 ms |

@@ -49,11 +49,11 @@ pub fn report(state: &RunState, events: &[Event]) -> String {
 }
 
 fn verdict(text: &mut String, exit: Exit, state: &RunState, headline: &str) {
-    let class = class(outcome::role(exit));
+    let class = class(outcome::role(exit, state));
     let _infallible = writeln!(
         text,
         "<h1 class=\"{class}\">{} {headline}</h1>",
-        outcome::mark(exit)
+        outcome::mark(exit, state)
     );
     if !state.reason.is_empty() {
         let _infallible = writeln!(text, "<p>{}</p>", escape(&state.reason));
@@ -214,9 +214,10 @@ fn times(text: &mut String, state: &RunState) {
     let (path, length_ms) = state.critical_path();
     let _infallible = writeln!(
         text,
-        "<h2>Timeline</h2>\n<p>Took {}. The longest chain of steps, marked *, is {}: {}</p>",
+        "<h2>Timeline</h2>\n<p>Took {}. The longest chain of steps, marked *, is {}{}: {}</p>",
         duration(state.elapsed_ms),
         duration(length_ms),
+        timeline::between(state),
         chain(&path)
     );
     text.push_str(&gantt::svg(state));

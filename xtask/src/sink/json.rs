@@ -267,7 +267,7 @@ mod tests {
             }
           ],
           "duration_ms": 13526,
-          "critical_path_ms": 13328,
+          "critical_path_ms": 13478,
           "reason": "frontend and backend of 1a2b3c4 are live and verified",
           "failed_step": null,
           "warnings": [],

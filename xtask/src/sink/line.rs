@@ -116,7 +116,7 @@ pub(crate) fn lines(event: &Event, state: &RunState) -> Vec<Line> {
             );
             lines
         }
-        EventKind::Recovered { run, text } => {
+        EventKind::Recovered { run, text, .. } => {
             vec![Line::new(Role::Warn, None, format!("run {run}"), text)]
         }
         EventKind::Planned {
@@ -175,7 +175,7 @@ pub(crate) fn lines(event: &Event, state: &RunState) -> Vec<Line> {
                 Exit::Done => "done".to_owned(),
                 other => other.outcome().replace('_', " "),
             };
-            let line = Line::new(super::outcome::role(*exit), None, outcome, reason);
+            let line = Line::new(super::outcome::role(*exit, state), None, outcome, reason);
             vec![line.detail()]
         }
     }

@@ -204,7 +204,7 @@ mod tests {
          0.0s · release   preflight  begins
          0.1s · release   deploy 1a2b3c4 to production  Show revenue by region
          0.1s · release   run 20261123T170102Z-1a2b3c4-9f3c, started by someone
-         0.2s ✓ release   preflight                0.1 s  reversible: yes, because no pending migration breaks the live version
+         0.2s ✓ release   preflight                0.2 s  reversible: yes, because no pending migration breaks the live version
          0.2s · frontend  runs  frontend/js/main.js modified and 1 more
          0.2s · backend   runs  backend/src/main.rs modified and 1 more
          0.2s · backend   migrations  0003_add_region.sql
@@ -245,7 +245,7 @@ mod tests {
            0.0s · release   preflight  begins
            0.1s · release   deploy 1a2b3c4 to production  Show revenue by region
            0.1s · release   run 20261123T170102Z-1a2b3c4-9f3c, started by someone
-           0.2s ✓ release   preflight                0.1 s  reversible: yes, because no pending migration breaks the live version
+           0.2s ✓ release   preflight                0.2 s  reversible: yes, because no pending migration breaks the live version
            0.2s · frontend  runs  frontend/js/main.js modified and 1 more
            0.2s · backend   runs  backend/src/main.rs modified and 1 more
            0.2s · backend   migrations  0003_add_region.sql

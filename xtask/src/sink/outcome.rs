@@ -6,9 +6,15 @@ use crate::exit::Exit;
 use crate::ids::Lane;
 use crate::state::{LaneStatus, RunState, StepStatus};
 
+/// Somebody asked for the run to be undone, and it is.
+pub(crate) fn undone_as_asked(exit: Exit, state: &RunState) -> bool {
+    exit == Exit::RolledBack && state.aborted
+}
+
 /// How good an outcome is.
-pub(crate) fn role(exit: Exit) -> Role {
+pub(crate) fn role(exit: Exit, state: &RunState) -> Role {
     match exit {
+        _ if undone_as_asked(exit, state) => Role::Good,
         Exit::Done => Role::Good,
         Exit::Usage
         | Exit::Refused
@@ -24,8 +30,9 @@ pub(crate) fn role(exit: Exit) -> Role {
 }
 
 /// The sign before the headline: whatever is not what was asked for has failed.
-pub(crate) fn mark(exit: Exit) -> char {
+pub(crate) fn mark(exit: Exit, state: &RunState) -> char {
     match exit {
+        _ if undone_as_asked(exit, state) => '✓',
         Exit::Done => '✓',
         Exit::Interrupted | Exit::Terminated | Exit::Superseded | Exit::Pending => '!',
         _ => '✗',
@@ -44,7 +51,10 @@ pub(crate) fn headline(exit: Exit, state: &RunState) -> String {
         .map_or("the release", |commit| commit.short());
     let back = state.command == "rollback";
     match exit {
-        Exit::Done if back => format!("Brought {what} back to {place}"),
+        _ if undone_as_asked(exit, state) => {
+            format!("Undone as asked: {what} is taken back, {place} is as it was before")
+        }
+        Exit::Done if back => format!("Brought {}{what} back to {place}", part(state)),
         Exit::Done => format!("Released {what} to {place}"),
         Exit::Usage | Exit::Refused => format!("Refused: nothing was changed in {place}"),
         Exit::FailedUnchanged => format!("Failed: {what} is not released, {place} is unchanged"),
@@ -62,6 +72,20 @@ pub(crate) fn headline(exit: Exit, state: &RunState) -> String {
         }
         Exit::Pending => format!("Pending: {what} would change {place}"),
     }
+}
+
+/// `the frontend of `, when that is all that a rollback brought back.
+fn part(state: &RunState) -> String {
+    let ran: Vec<&str> = state
+        .lanes
+        .iter()
+        .filter(|(_, status)| status.decision.run)
+        .map(|(lane, _)| lane.name())
+        .collect();
+    if ran.len() == state.lanes.len() {
+        return String::new();
+    }
+    format!("the {} of ", ran.join(" and the "))
 }
 
 /// What is live of a lane, as far as the run's events tell.
@@ -118,15 +142,19 @@ fn is_in_doubt(exit: Exit) -> bool {
     )
 }
 
-/// The step that makes the lane's deploy public, when it began and nobody looked afterwards how far it came.
+/// The step that makes a deploy of the lane public, when it began and nobody looked afterwards how far it came.
 fn begun(exit: Exit, state: &RunState, lane: Lane) -> Option<Step> {
-    let step = match lane {
-        Lane::Frontend => Step::FrontendPublish,
-        Lane::Backend => Step::BackendDeploy,
+    let steps = match lane {
+        Lane::Frontend => [Step::FrontendPublish, Step::UndoFrontend],
+        Lane::Backend => [Step::BackendDeploy, Step::UndoBackend],
     };
-    let status = state.steps.get(&step)?;
-    let ended = matches!(status.end, Some(StepEnd::Ok | StepEnd::Failed));
-    (!ended || is_in_doubt(exit)).then_some(step)
+    steps.into_iter().find(|step| {
+        let status = state.steps.get(step).filter(|status| status.began);
+        status.is_some_and(|status| {
+            let ended = matches!(status.end, Some(StepEnd::Ok | StepEnd::Failed));
+            !ended || is_in_doubt(exit)
+        })
+    })
 }
 
 /// The last lines that explain a failure: those of the failed step, else those that its lane printed last, because a

@@ -23,6 +23,10 @@ pub(crate) struct Story {
 
 impl Story {
     fn begin(subject: &str) -> Self {
+        Self::begin_command("deploy", subject)
+    }
+
+    fn begin_command(command: &str, subject: &str) -> Self {
         let mut story = Self {
             events: Vec::new(),
             elapsed_ms: 0,
@@ -37,7 +41,7 @@ impl Story {
             150,
             EventKind::RunStarted {
                 run: RUN.into(),
-                command: "deploy".to_owned(),
+                command: command.to_owned(),
                 environment: "production".into(),
                 commit: COMMIT.into(),
                 subject: subject.to_owned(),
@@ -486,6 +490,59 @@ pub(crate) fn interrupted() -> Told {
     );
     let reason = "interrupted: the backend's deploy is left to the provider and the frontend was not published";
     story.finish(Exit::Interrupted, reason, RESUME)
+}
+
+/// The same, undone by another process, which had to wait for the lock.
+pub(crate) fn aborted() -> Told {
+    let mut story = Story {
+        events: interrupted().events,
+        elapsed_ms: 6_800,
+    };
+    let recovered = EventKind::Recovered {
+        run: RUN.into(),
+        text: "it is undone".to_owned(),
+        abort: true,
+    };
+    story
+        .say(200, recovered)
+        .step(90, Step::Preflight, "run 2026-other holds the lock")
+        .step(12_000, Step::Lock, "it is ours")
+        .start(Step::Preflight)
+        .plan(true, &[])
+        .step(
+            3_000,
+            Step::UndoBackend,
+            "dep-10 brought back dep-8; 0f0f0f0 answered 3 times in a row",
+        )
+        .lane(Lane::Backend, LaneState::RolledBack, "dep-10", None);
+    let reason = format!(
+        "run {RUN} was aborted; the backend was rolled back and the previous frontend is public"
+    );
+    story.finish(Exit::RolledBack, &reason, &["history", "deploy"])
+}
+
+/// A rollback of one half.
+pub(crate) fn frontend_back() -> Told {
+    let mut story = Story::begin_command("rollback", "Round the corners");
+    story
+        .plan(false, &[])
+        .step(
+            700,
+            Step::UndoFrontend,
+            "65f0c0ffee65f0c0ffee65f0 is published again",
+        )
+        .lane(
+            Lane::Frontend,
+            LaneState::RolledBack,
+            "65f0c0ffee65f0c0ffee65f0",
+            None,
+        )
+        .step(
+            40,
+            Step::Finalise,
+            "20261120T090000Z-0f0f0f0-0001, with the frontend of 20261119T090000Z-1a2b3c4-0002 is recorded as live",
+        );
+    story.finish(Exit::Done, "live is release 20261120T090000Z-0f0f0f0-0001, with the frontend of 20261119T090000Z-1a2b3c4-0002", &["status", "rollback"])
 }
 
 /// What a commit message, a check and a provider may say.

@@ -32,10 +32,13 @@ pub fn payload(state: &RunState, extra: &Extra) -> Value {
     let exit = state.exit.unwrap_or(Exit::Unknown);
     let headline = outcome::headline(exit, state);
     let took = duration(state.elapsed_ms);
-    let text = escape(&format!("{} {headline} ({took})", outcome::mark(exit)));
+    let text = escape(&format!(
+        "{} {headline} ({took})",
+        outcome::mark(exit, state)
+    ));
     let mut attachment = json!({
         "fallback": text,
-        "color": color(exit),
+        "color": color(exit, state),
         "title": escape(&headline),
         "fields": fields(state, extra, exit, &took),
         "ts": (state.started_ms + i64::try_from(state.elapsed_ms).unwrap_or(0)) / 1000,
@@ -60,8 +63,8 @@ pub fn payload(state: &RunState, extra: &Extra) -> Value {
     })
 }
 
-fn color(exit: Exit) -> &'static str {
-    match outcome::role(exit) {
+fn color(exit: Exit, state: &RunState) -> &'static str {
+    match outcome::role(exit, state) {
         Role::Good => "good",
         Role::Bad => "danger",
         _ => "warning",
@@ -340,6 +343,7 @@ mod tests {
 
     #[test]
     fn colours_follow_the_exit() {
+        let color = |exit| color(exit, &RunState::default());
         let colors = Exit::ALL.map(color);
         assert_eq!(colors[0], "good");
         assert_eq!(

@@ -32,11 +32,13 @@ pub fn deploy(ended: &Ended, state: &RunState, target: &Target) -> String {
     let exit = ended.verdict.exit;
     let mut text = String::new();
     verdict(&mut text, ended, state, target);
-    failure(&mut text, state);
+    if !outcome::undone_as_asked(exit, state) {
+        failure(&mut text, state);
+    }
     if !state.lanes.is_empty() {
         lanes(&mut text, exit, state, target);
     }
-    if state.steps.len() > 1 {
+    if timeline::rows(state).len() > 1 {
         steps(&mut text, state);
     }
     for warning in &state.warnings {
@@ -80,6 +82,8 @@ fn verdict(text: &mut String, ended: &Ended, state: &RunState, target: &Target) 
     let mut known = RunState {
         environment: Some(target.name.clone()),
         command: state.command.clone(),
+        aborted: state.aborted,
+        lanes: state.lanes.clone(),
         ..RunState::default()
     };
     known.commit = state
@@ -88,10 +92,10 @@ fn verdict(text: &mut String, ended: &Ended, state: &RunState, target: &Target) 
         .or_else(|| ended.plan.as_ref().map(|plan| plan.commit.clone()));
     let title = format!(
         "{} {}",
-        outcome::mark(exit),
+        outcome::mark(exit, &known),
         outcome::headline(exit, &known)
     );
-    let _infallible = writeln!(text, "{}", paint(outcome::role(exit), &title));
+    let _infallible = writeln!(text, "{}", paint(outcome::role(exit, &known), &title));
     let subject = clean::clip(&clean::line(&state.subject), 72);
     if !subject.is_empty() {
         let _infallible = writeln!(text, "  {}", paint(Role::Quiet, &subject));
@@ -212,6 +216,16 @@ fn steps(text: &mut String, state: &RunState) {
             )
         );
     }
+    // So that what is marked adds up to what it took.
+    if let Some(ms) = timeline::between_ms(state) {
+        let title = "between these";
+        let _infallible = writeln!(
+            text,
+            "  * {:<8}  {title:<TITLE_COLUMNS$} {:>10}",
+            super::line::who(None),
+            duration(ms)
+        );
+    }
     text.push('\n');
 }
 
@@ -278,11 +292,11 @@ mod tests {
                     why: backend/src/main.rs modified and 1 more
           migrated  0003_add_region.sql
 
-        took 13.5 s; the longest chain of steps is 13.3 s:
+        took 13.5 s; the longest chain of steps is 13.4 s:
           preflight → checks → deploy and start →
           read the schema back → prove the version → publish →
           verify what is public → record what is live
-          * release   preflight                  0.1 s
+          * release   preflight                  0.2 s
           * release   checks                     5.3 s
             frontend  upload as a draft          1.1 s
             backend   rehearse migrations        0.3 s
@@ -293,6 +307,7 @@ mod tests {
           * frontend  publish                    0.4 s
           * frontend  verify what is public      0.1 s
           * release   record what is live        0.0 s
+          * release   between these              0.1 s
 
         next: cargo xtask status --prod
               cargo xtask rollback --prod
@@ -311,10 +326,10 @@ mod tests {
           backend   https://shop-api.onrender.com
                     unchanged: its 12 files are those of the live release 20261120T090000Z-0f0f0f0-0001
 
-        took 5.9 s; the longest chain of steps is 5.7 s:
+        took 5.9 s; the longest chain of steps is 5.9 s:
           preflight → checks → publish → verify what is public →
           record what is live
-          * release   preflight                  0.1 s
+          * release   preflight                  0.2 s
           * release   checks                     5.0 s
             frontend  upload as a draft          0.8 s
             frontend  verify the draft           0.2 s
@@ -347,13 +362,14 @@ mod tests {
           backend   https://shop-api.onrender.com
                     as before this run
 
-        took 2.4 s; the longest chain of steps is 2.2 s:
+        took 2.4 s; the longest chain of steps is 2.3 s:
           preflight → checks
-          * release   preflight                  0.1 s
+          * release   preflight                  0.2 s
           * release   checks                     2.1 s  failed
             frontend  upload as a draft          1.1 s
             backend   rehearse migrations        0.3 s
             frontend  verify the draft           0.2 s
+          * release   between these              0.1 s
 
         next: cargo xtask history --prod
               cargo xtask deploy --prod
@@ -381,7 +397,7 @@ mod tests {
           preflight → checks → deploy and start →
           read the schema back → prove the version →
           roll the backend back
-          * release   preflight                  0.1 s
+          * release   preflight                  0.2 s
           * release   checks                     5.3 s
             frontend  upload as a draft          1.1 s
             backend   rehearse migrations        0.3 s
@@ -411,10 +427,10 @@ mod tests {
           backend   https://shop-api.onrender.com
                     1a2b3c4, verified
 
-        took 21.8 s; the longest chain of steps is 21.6 s:
+        took 21.8 s; the longest chain of steps is 21.8 s:
           preflight → checks → deploy and start →
           read the schema back → prove the version → publish
-          * release   preflight                  0.1 s
+          * release   preflight                  0.2 s
           * release   checks                     5.3 s
             frontend  upload as a draft          1.1 s
             backend   rehearse migrations        0.3 s
@@ -445,18 +461,73 @@ mod tests {
           backend   https://shop-api.onrender.com
                     not certain ('deploy and start' was under way); `status` asks the provider
 
-        took 6.8 s; the longest chain of steps is 6.6 s:
+        took 6.8 s; the longest chain of steps is 6.7 s:
           preflight → checks → deploy and start
-          * release   preflight                  0.1 s
+          * release   preflight                  0.2 s
           * release   checks                     5.3 s
             frontend  upload as a draft          1.1 s
             backend   rehearse migrations        0.3 s
             frontend  verify the draft           0.2 s
           * backend   deploy and start           1.2 s  cancelled
+          * release   between these              0.1 s
 
         next: cargo xtask deploy --resume --prod
               cargo xtask deploy --abort --prod
               cargo xtask status --prod
+        "#);
+    }
+
+    #[test]
+    fn undone_as_asked() {
+        assert_snapshot!(shown(&sample::aborted()), @r#"
+        ✓ Undone as asked: 1a2b3c4 is taken back, production is as it was before
+          Show revenue by region
+          run 20261123T170102Z-1a2b3c4-9f3c was aborted; the backend was rolled back and the previous frontend is public
+
+        live now
+          frontend  https://shop.example
+                    as before this run
+          backend   https://shop-api.onrender.com
+                    as before this run, restored and verified
+
+        took 22.2 s; the longest chain of steps is 22.1 s:
+          checks → deploy and start → wait for the lock →
+          preflight → roll the backend back
+          * release   checks                     5.3 s
+            frontend  upload as a draft          1.1 s
+            backend   rehearse migrations        0.3 s
+            frontend  verify the draft           0.2 s
+          * backend   deploy and start           1.2 s  cancelled
+          * release   wait for the lock         12.0 s
+          * release   preflight                  0.6 s
+          * backend   roll the backend back      3.0 s
+          * release   between these              0.1 s
+
+        next: cargo xtask history --prod
+              cargo xtask deploy --prod
+        "#);
+    }
+
+    #[test]
+    fn a_frontend_brought_back() {
+        assert_snapshot!(shown(&sample::frontend_back()), @r#"
+        ✓ Brought the frontend of 1a2b3c4 back to production
+          Round the corners
+
+          frontend  https://shop.example
+                    rolled back, deploy 65f0c0ffee65f0c0ffee65f0
+                    why: frontend/js/main.js modified and 1 more
+          backend   https://shop-api.onrender.com
+                    unchanged: its 12 files are those of the live release 20261120T090000Z-0f0f0f0-0001
+
+        took 1.0 s; the longest chain of steps is 1.0 s:
+          preflight → undo the frontend → record what is live
+          * release   preflight                  0.2 s
+          * frontend  undo the frontend          0.7 s
+          * release   record what is live        0.0 s
+
+        next: cargo xtask status --prod
+              cargo xtask rollback --prod
         "#);
     }
 

@@ -290,7 +290,7 @@ mod tests {
     fn released() {
         assert_snapshot!(shown(&sample::released(), 100, false), @r#"
         · release   deploy 1a2b3c4 to production  Show revenue by region
-        ✓ release   preflight                0.1 s  reversible: yes, because no pending migration breaks the
+        ✓ release   preflight                0.2 s  reversible: yes, because no pending migration breaks the
          live version
         · frontend  runs  frontend/js/main.js modified and 1 more
         · backend   runs  backend/src/main.rs modified and 1 more
@@ -313,7 +313,7 @@ mod tests {
     fn a_failed_check_shows_its_last_lines() {
         assert_snapshot!(shown(&sample::check_failed(), 100, false), @r#"
         · release   deploy 1a2b3c4 to production  Show revenue by region
-        ✓ release   preflight                0.1 s  reversible: yes, because no pending migration breaks the
+        ✓ release   preflight                0.2 s  reversible: yes, because no pending migration breaks the
          live version
         · frontend  runs  frontend/js/main.js modified and 1 more
         · backend   runs  backend/src/main.rs modified and 1 more

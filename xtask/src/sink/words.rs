@@ -15,6 +15,12 @@ pub(crate) fn duration(ms: u64) -> String {
     }
 }
 
+/// What [`duration`] shows of a duration.
+pub(crate) fn shown_ms(ms: u64) -> u64 {
+    let unit_ms = if ms < 60_000 { 100 } else { 1000 };
+    ms - ms % unit_ms
+}
+
 /// `1 file`, `2 files`.
 pub(crate) fn count(number: usize, one: &str) -> String {
     if number == 1 {
