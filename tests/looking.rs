@@ -7,12 +7,13 @@ use serde_json::json;
 #[test]
 fn a_plan_says_what_would_run_and_why() {
     let env = TestEnv::new();
-    assert_snapshot!(env.xtask(&["plan"]).assert_exit(0).normal_stdout(), @r"
+    assert_snapshot!(env.xtask(&["plan"]).assert_exit(0).normal_stdout(), @r#"
     local: would release SHORT
       Open the shop
       live now: nothing is recorded
 
     frontend  runs: nothing is recorded as live in local yet
+              proof: the published deploy, and the content that is served
               5 added
               + frontend/_redirects
               + frontend/about.html
@@ -21,6 +22,7 @@ fn a_plan_says_what_would_run_and_why() {
               + frontend/style.css
 
     backend   runs: nothing is recorded as live in local yet
+              proof: the provider's word that this deploy of this commit is live, and a healthy answer
               5 added
               + backend/behaviour
               + backend/build.sh
@@ -32,7 +34,7 @@ fn a_plan_says_what_would_run_and_why() {
     migrations:
       0001_create_revenue.sql
       0002_create_admin_audit.sql
-    ");
+    "#);
     env.xtask(&["plan", "--exit-code"]).assert_exit(20);
     env.xtask(&["deploy"]).assert_exit(0);
     let cloud = env.cloud();
@@ -118,16 +120,16 @@ fn runs_are_remembered() {
     env.change_backend("build-fails");
     env.xtask(&["deploy"]).assert_exit(4);
 
-    assert_snapshot!(env.xtask(&["history"]).assert_exit(0).normal_stdout(), @r"
+    assert_snapshot!(env.xtask(&["history"]).assert_exit(0).normal_stdout(), @r#"
     Releases to local:
     * RUN  frontend           Second
       RUN  frontend, backend  Open the shop
 
     Runs on this machine:
-      RUN  deploy    exit 4     SERVICE_DEPLOY ended as build_failed: exited with code 101 during the build; what was live before still answers and the frontend was never published
+      RUN  deploy    exit 4     SERVICE_DEPLOY ended as build_failed: exited with code 101 during the build: error: cannot find function ledger in this scope; what was live before still answers and the frontend was never published
       RUN  deploy    exit 0     frontend of SHORT is live and verified
       RUN  deploy    exit 0     frontend and backend of SHORT are live and verified
-    ");
+    "#);
     let history = env.xtask(&["history", "--json"]).assert_exit(0).json();
     let exits: Vec<i64> = history["runs"]
         .as_array()

@@ -87,12 +87,24 @@ pub fn execute(job: &Job<'_>) -> Verdict {
         Some(reason) => restore::restore(job, &reason),
         None => release(job).unwrap_or_else(|verdict| verdict),
     };
-    after_lost_lease(job, others::last_words(job, verdict))
+    last_words(job, verdict)
+}
+
+/// What a run says at its end holds when it says it: who lost the lease looks at who has released, and everybody else waits for what
+/// others still have under way.
+fn last_words(job: &Job<'_>, verdict: Verdict) -> Verdict {
+    let verdict = after_lost_lease(job, verdict);
+    match verdict.exit {
+        Exit::FailedUnchanged | Exit::RolledBack => {
+            after_lost_lease(job, others::last_words(job, verdict))
+        }
+        _ => verdict,
+    }
 }
 
 /// `deploy --abort`: brings back what was live when the run began.
 pub fn abort(job: &Job<'_>) -> Verdict {
-    after_lost_lease(job, others::last_words(job, restore::abort(job)))
+    last_words(job, restore::abort(job))
 }
 
 fn release(job: &Job<'_>) -> Result<Verdict, Verdict> {

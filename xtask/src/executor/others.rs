@@ -68,11 +68,8 @@ pub(super) fn before_recording(job: &Job<'_>, halves: &Halves) -> Result<(), Ver
     }
 }
 
-/// The last look before a run says that what was live before is.
+/// The last look before a run says with `verdict` that what was live before is.
 pub(super) fn last_words(job: &Job<'_>, verdict: Verdict) -> Verdict {
-    if !matches!(verdict.exit, Exit::FailedUnchanged | Exit::RolledBack) {
-        return verdict;
-    }
     let text = verdict.reason.as_str();
     let rollback = undo::rolled_back_to(job);
     let backend = match &rollback {
