@@ -40,7 +40,9 @@ fn sweep(version: &Version, end: u8, then: impl Fn(&mut Project) -> How) {
         project.pass(LEASE_OVER);
         // Killed after it had written its end down: what follows is a run of its own.
         let found = project.universe.refs.read(&run_ref(&project.target.name));
-        let told = found.unwrap().map(|value| RunRecord::parse(&value).unwrap());
+        let told = found
+            .unwrap()
+            .map(|value| RunRecord::parse(&value).unwrap());
         let had_ended = told.is_some_and(|run| run.commit.0 == version.id && run.end.is_some());
         let how = then(&mut project);
         let outcome = project.deploy(version, how);

@@ -12,7 +12,9 @@ fn sweep(version: &Version, end: &[u8], step: u64) {
         let killed = project.deploy(version, How::killed_at(at));
         assert!(
             killed.ended.is_none() || at == calls,
-            "call {at} of {calls} was not reached: {} {}", killed.calls, killed.reason()
+            "call {at} of {calls} was not reached: {} {}",
+            killed.calls,
+            killed.reason()
         );
         let outcome = project.deploy(version, How::seed(2));
         assert!(

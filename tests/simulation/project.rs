@@ -290,10 +290,11 @@ impl How {
         }
     }
 
+    /// With the first seed, by which the calls of a whole run are counted.
     pub(super) fn killed_at(call: u64) -> Self {
         Self {
             kill_at: Some(call),
-            ..Self::default()
+            ..Self::seed(1)
         }
     }
 

@@ -41,7 +41,7 @@ pub(super) fn finalise(job: &Job<'_>, halves: &Halves) -> Result<Verdict, Verdic
                 lanes.join(" and "),
                 job.plan.commit.short()
             );
-            Ok(whole(job, halves, reason, release))
+            Ok(whole(job, halves, &reason, release))
         }
         Ok(Swap::Lost(_)) => Err(Verdict::new(
             Exit::Superseded,
@@ -61,7 +61,7 @@ pub(super) fn finalise(job: &Job<'_>, halves: &Halves) -> Result<Verdict, Verdic
 
 /// The end of a release that worked, with what it does not prove. A half that it left alone, and that did not answer before, is
 /// somebody's to mend: they asked for this all the same.
-fn whole(job: &Job<'_>, halves: &Halves, reason: String, release: ReleaseId) -> Verdict {
+fn whole(job: &Job<'_>, halves: &Halves, reason: &str, release: ReleaseId) -> Verdict {
     let left = |(lane, why): (&Lane, &String)| {
         (!job.plan.runs(*lane)).then(|| format!("the {lane} does not answer as recorded: {why}"))
     };
