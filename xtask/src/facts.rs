@@ -1,29 +1,28 @@
 //! The reading half of preflight: providers, live record and live schema become plain values, once.
 
+mod judge;
 mod objections;
+mod standing;
 
+pub use judge::{Judged, bundle_serves, judge, may_release};
 pub use objections::{Objection, to_rules, to_service, to_site, unfit_source};
+pub use standing::{answers, unlike_record};
 
-use crate::answering::{self, Expected, ExpectedService};
 use crate::changes::manifest::{Change, Manifest};
 use crate::config::{Config, Target};
-use crate::contract::{Contract, Rung, Standing};
-use crate::event::EventKind;
-use crate::forwards;
 use crate::http::ApiError;
-use crate::ids::{Commit, DeployId, Lane};
+use crate::ids::{DeployId, Lane};
 use crate::inputs;
 use crate::job::{Baseline, LaneError};
-use crate::lane::smoke;
-use crate::live::{self, Live, LiveRecord};
+use crate::live::{self, Live};
 use crate::netlify::Site;
-use crate::plan::{self, Facts, Pending, Plan, Remarks};
+use crate::plan::{Facts, Pending};
 use crate::render::{Deploy, DeployStatus, ServiceInfo};
-use crate::run::{Options, Session};
-use crate::service::{AdminState, Identity, Service};
-use crate::site_rules::SiteRules;
+use crate::run::Session;
+use crate::service::AdminState;
 use crate::source::is_migration;
 use migrate::{MigrationFile, Migrator};
+use standing::Standings;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
@@ -55,22 +54,12 @@ pub fn observe(session: &Session<'_>) -> Result<Observed, LaneError> {
     let backend = deploys
         .into_iter()
         .find(|deploy| deploy.status == DeployStatus::Live);
-    let baseline = baseline(session, &site, backend, live.as_ref());
-    let mut answering = answering(session, &service, &baseline, live.as_ref());
-    let ill = answering.iter().filter_map(|(lane, standing)| {
-        let why = standing.problem()?;
-        Some((*lane, why.to_owned()))
-    });
-    let state = live_schema(session, &baseline);
-    let baseline = Baseline {
-        ill: ill.collect(),
-        through_engine: state.is_some() || starts_through_engine(session, live.as_ref()),
-        ..baseline
-    };
-    if let Some(stranger) = stranger(session, &baseline) {
-        answering.insert(Lane::Backend, Standing::Unclear(stranger));
-    }
-    let contract = contract(session, &baseline, live.as_ref());
+    let Standings {
+        baseline,
+        answering,
+        contract,
+        state,
+    } = standing::read(session, &site, &service, backend, live.as_ref());
     let is_live = baseline.backend.is_some();
     let pending = pending(session, state.as_ref(), live.as_ref(), is_live)?;
     let deployed: BTreeMap<Lane, DeployId> = [
@@ -271,168 +260,6 @@ fn rules(session: &Session<'_>, changes: &BTreeMap<Lane, Vec<Change>>) -> BTreeM
     changes.iter().filter_map(rule).collect()
 }
 
-/// What is live at the providers, and what it is judged by. A service that no release of ours put there has made no promise about
-/// what it tells: it is taken at the provider's word.
-fn baseline(
-    session: &Session<'_>,
-    site: &Site,
-    backend: Option<Deploy>,
-    live: Option<&Live>,
-) -> Baseline {
-    let recorded = live
-        .and_then(|live| live.record.lanes.get(&Lane::Backend))
-        .filter(|lane| Some(&lane.deploy_id) == backend.as_ref().map(|deploy| &deploy.id));
-    let configured = session.config.backend.contract();
-    let contract = match recorded {
-        Some(lane) => lane.contract.clone().unwrap_or(configured),
-        None => Contract {
-            rung: Rung::Provider,
-            ..configured
-        },
-    };
-    let named = backend.as_ref().and_then(|deploy| deploy.commit.clone());
-    Baseline {
-        frontend: site.published_id().cloned(),
-        backend_commit: recorded.map(|lane| lane.commit.clone()).or(named),
-        contract: backend.as_ref().map(|_| contract),
-        backend: backend.map(|deploy| deploy.id),
-        ..Baseline::default()
-    }
-}
-
-/// How both halves answer, held against what is recorded. Of a half that is not what is recorded its lane runs anyway.
-fn answering(
-    session: &Session<'_>,
-    service_info: &ServiceInfo,
-    baseline: &Baseline,
-    live: Option<&Live>,
-) -> BTreeMap<Lane, Standing> {
-    let site = live
-        .and_then(|live| live.record.lanes.get(&Lane::Frontend))
-        .filter(|lane| Some(&lane.deploy_id) == baseline.frontend.as_ref());
-    let service = baseline
-        .backend_commit
-        .as_ref()
-        .zip(baseline.contract.as_ref());
-    let expected = Expected {
-        service: service.map(|(commit, contract)| ExpectedService {
-            commit,
-            contract,
-            sleeps: service_info.sleeps_when_idle(),
-        }),
-        site: site.map(|lane| &lane.release),
-    };
-    answering::ask(session, &expected)
-}
-
-/// How both halves answer, held against a record that was just made: neither can have fallen asleep.
-pub fn answers(session: &Session<'_>, record: &LiveRecord) -> BTreeMap<Lane, Standing> {
-    let configured = session.config.backend.contract();
-    let service = record.lanes.get(&Lane::Backend);
-    let expected = Expected {
-        service: service.map(|lane| ExpectedService {
-            commit: &lane.commit,
-            contract: lane.contract.as_ref().unwrap_or(&configured),
-            sleeps: false,
-        }),
-        site: record.lanes.get(&Lane::Frontend).map(|lane| &lane.release),
-    };
-    answering::ask(session, &expected)
-}
-
-/// The lanes that are not what is recorded, at the providers or by what answers, and why.
-///
-/// # Errors
-/// When that could not be learnt.
-pub fn unlike_record(
-    session: &Session<'_>,
-    live: &Live,
-) -> Result<BTreeMap<Lane, String>, LaneError> {
-    let (site, service, deploys) = providers(session)?;
-    let backend = deploys
-        .into_iter()
-        .find(|deploy| deploy.status == DeployStatus::Live);
-    let baseline = baseline(session, &site, backend, Some(live));
-    let answering = answering(session, &service, &baseline, Some(live));
-    let unlike = Lane::ALL.into_iter().filter_map(|lane| {
-        let recorded = live.record.lanes.get(&lane)?;
-        let found = match lane {
-            Lane::Frontend => &baseline.frontend,
-            Lane::Backend => &baseline.backend,
-        };
-        let drift = plan::drift(&recorded.deploy_id, found.as_ref());
-        let problem = answering.get(&lane).and_then(Standing::problem);
-        Some((lane, drift.or(problem.map(str::to_owned))?))
-    });
-    Ok(unlike.collect())
-}
-
-/// With nothing live at the provider nothing can answer at the service's address, unless it is another's.
-fn stranger(session: &Session<'_>, baseline: &Baseline) -> Option<String> {
-    if baseline.backend.is_some() {
-        return None;
-    }
-    let url = &session.target.service_url;
-    let contract = Contract {
-        rung: Rung::Answers,
-        ..session.config.backend.contract()
-    };
-    let nobody = Commit(String::new());
-    let said = match Service::new(session.world, url, &contract).identity(&nobody) {
-        Identity::Ours { .. } | Identity::Other(_) => "a healthy service answers there".to_owned(),
-        Identity::Elsewhere(what) if what.starts_with("a page") => what,
-        _ => return None,
-    };
-    Some(format!(
-        "the provider says that nothing of the service is live, and at {url} {said} (hint: is that the service's address? SERVICE_URL and deploy.toml name it; --anyway REASON releases all the same)"
-    ))
-}
-
-/// What the service will be judged by after this release. Where the file leaves it open, what is live is asked where it tells its
-/// commit: the next release must tell it there as well.
-fn contract(session: &Session<'_>, baseline: &Baseline, live: Option<&Live>) -> Contract {
-    let backend = &session.config.backend;
-    let configured = backend.contract();
-    if !backend.detects_identity() {
-        return configured;
-    }
-    let recorded = live.and_then(|live| live.record.contract());
-    let rung = match recorded.map(|contract| &contract.rung) {
-        Some(rung @ Rung::Commit(_)) => Some(rung.clone()),
-        _ => baseline.backend_commit.as_ref().and_then(|commit| {
-            let service = Service::new(session.world, &session.target.service_url, &configured);
-            service.tells(commit).map(Rung::Commit)
-        }),
-    };
-    Contract {
-        rung: rung.unwrap_or(Rung::Provider),
-        ..configured
-    }
-}
-
-/// The live database's schema, as far as the service tells it: a service need not have administration endpoints.
-fn live_schema(session: &Session<'_>, baseline: &Baseline) -> Option<AdminState> {
-    session.config.backend.migrations.as_ref()?;
-    let contract = baseline.contract.as_ref()?;
-    let service = Service::new(session.world, &session.target.service_url, contract);
-    service.admin_state(session.admin_token?).ok()
-}
-
-/// Whether what is live was started by `migrate exec`, as far as deploy.toml tells.
-fn starts_through_engine(session: &Session<'_>, live: Option<&Live>) -> bool {
-    let words: Vec<&str> = session.config.backend.start.split_whitespace().collect();
-    let is_exec = words.windows(2).any(
-        |pair| matches!(pair, [program, "exec"] if program.rsplit('/').next() == Some("migrate")),
-    );
-    let manifest = |manifests: &BTreeMap<Lane, Manifest>| manifests.get(&Lane::Backend).cloned();
-    let old = live.and_then(|live| manifest(&live.manifests));
-    let is_same = match (old, manifest(&session.source.manifests)) {
-        (Some(old), Some(new)) => old.settings.get("start") == new.settings.get("start"),
-        _ => false,
-    };
-    is_exec && is_same
-}
-
 /// Which of the commit's migrations the live database lacks, and whether what is live now can run on them.
 fn pending(
     session: &Session<'_>,
@@ -510,152 +337,4 @@ pub(crate) fn compare_checksums(
         }
     }
     Ok(())
-}
-
-/// What speaks against a release: what stops it, the first first, and what is only worth knowing.
-#[derive(Debug, Default)]
-pub struct Judged {
-    /// Each stops it.
-    pub refusals: Vec<LaneError>,
-    /// Each is said.
-    pub warnings: Vec<String>,
-}
-
-impl Judged {
-    /// As text.
-    pub fn remarks(&self) -> Remarks {
-        Remarks {
-            refusals: self.refusals.iter().map(ToString::to_string).collect(),
-            warnings: self.warnings.clone(),
-        }
-    }
-}
-
-/// Judges a release before anything is created. `deploy` obeys it, `plan` shows it.
-pub fn judge(
-    session: &Session<'_>,
-    options: &Options,
-    observed: &Observed,
-    planned: &Plan,
-) -> Judged {
-    let anyway = options.anyway.is_some();
-    let mut refusals = who_answers(observed, planned, anyway);
-    let mut warnings = Vec::new();
-    if planned.is_empty() {
-        return Judged { refusals, warnings };
-    }
-    let mut refuse = |checked: Result<(), LaneError>| refusals.extend(checked.err());
-    refuse(bundle_serves(session, planned));
-    if !session.target.is_local && !anyway {
-        refuse(forwards::check(session, observed, planned));
-    }
-    for problem in unfit_source(session.target, session.source, anyway) {
-        refuse(Err(LaneError::Refused(problem)));
-    }
-    refuse(has_curl(session, planned));
-    let mut found = Vec::new();
-    if planned.runs(Lane::Backend) {
-        found.extend(to_service(
-            session.config,
-            session.target,
-            &observed.service,
-        ));
-    }
-    if planned.runs(Lane::Frontend) {
-        found.extend(to_site(&session.target.policy, &observed.site));
-        match rules_in_force(session, observed, options.accepted.without_functions) {
-            Ok(rules) => found.extend(rules),
-            Err(error) => refuse(Err(error)),
-        }
-    }
-    for objection in found {
-        match objection.stops {
-            true => refuse(Err(LaneError::Refused(objection.text))),
-            false => warnings.push(objection.text),
-        }
-    }
-    Judged { refusals, warnings }
-}
-
-/// Nothing is published beside, and nothing is said of, a half that does not answer as recorded and that the release leaves alone.
-fn who_answers(observed: &Observed, planned: &Plan, anyway: bool) -> Vec<LaneError> {
-    if anyway {
-        return Vec::new();
-    }
-    let refused = |(lane, standing): (&Lane, &Standing)| match standing {
-        Standing::Unclear(text) => Some(LaneError::Refused(text.clone())),
-        Standing::Ill(why) if !planned.runs(*lane) => Some(LaneError::Unhealthy(format!(
-            "the {lane} does not answer as recorded, and this release would leave it so: {why} (hint: release it too, without --only; --anyway REASON releases all the same, and is recorded)"
-        ))),
-        Standing::Ill(_) | Standing::Well => None,
-    };
-    let answering = &observed.facts.answering;
-    answering.iter().filter_map(refused).collect()
-}
-
-/// As [`judge`], for whoever is about to release: what is only worth knowing is said.
-///
-/// # Errors
-/// When the release must not be made.
-pub fn may_release(
-    session: &Session<'_>,
-    options: &Options,
-    observed: &Observed,
-    planned: &Plan,
-) -> Result<(), LaneError> {
-    let judged = judge(session, options, observed, planned);
-    if let Some(refusal) = judged.refusals.into_iter().next() {
-        return Err(refusal);
-    }
-    for text in judged.warnings {
-        session.world.emit(EventKind::Warning { text });
-    }
-    Ok(())
-}
-
-/// What of the site's rules is not in effect, as far as that is known before the site is built.
-///
-/// # Errors
-/// When a file of rules cannot be read.
-pub fn rules_in_force(
-    session: &Session<'_>,
-    observed: &Observed,
-    without_functions: bool,
-) -> Result<Vec<Objection>, LaneError> {
-    let files = session
-        .inputs
-        .rules(session.preparation.bundle().is_some())
-        .map_err(|error| LaneError::Refused(format!("{error:#}")))?;
-    let around = session.config.around_rules(Some(session.target));
-    let rules = SiteRules::read(&files, around);
-    let released = observed.facts.live.as_ref();
-    let is_first = released.is_none_or(|live| !live.record.lanes.contains_key(&Lane::Frontend));
-    Ok(to_rules(&rules, is_first && !without_functions))
-}
-
-/// A smoke test that cannot be run must not be found out after publishing. On this machine it is only left out.
-fn has_curl(session: &Session<'_>, planned: &Plan) -> Result<(), LaneError> {
-    let asks = Lane::ALL.into_iter().any(|lane| {
-        let smokes = session.config.smoke(lane);
-        planned.runs(lane) && smokes.iter().any(|smoke| smoke.path.is_some())
-    });
-    if !asks || session.target.is_local || smoke::has_curl(session.world, session.preparation)? {
-        return Ok(());
-    }
-    Err(LaneError::Refused(
-        "deploy.toml has smoke tests that curl makes, and there is no curl on the PATH (hint: install it)"
-            .to_owned(),
-    ))
-}
-
-/// A bundle need not hold every lane, but it must hold those that run.
-///
-/// # Errors
-/// When it lacks one.
-pub fn bundle_serves(session: &Session<'_>, planned: &Plan) -> Result<(), LaneError> {
-    let lacks = session
-        .preparation
-        .bundle()
-        .and_then(|manifest| manifest.lacks(planned));
-    lacks.map_or(Ok(()), |text| Err(LaneError::Refused(text)))
 }
