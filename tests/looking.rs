@@ -54,11 +54,13 @@ fn a_plan_says_what_would_run_and_why() {
       live now: release RUN
 
     frontend  runs: frontend/about.html modified and 1 more
+              proof: the published deploy, and the content that is served
               1 modified, 1 deleted; the first by rule frontend/**
               ~ frontend/about.html
               - frontend/style.css
 
     backend   runs: migrations/0003_drop_note.sql added
+              proof: the commit in /api/version (field 'commit')
               1 added; the first by rule migrations/**
               + migrations/0003_drop_note.sql
 

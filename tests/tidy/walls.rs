@@ -68,6 +68,7 @@ const WALLS: [(&[&str], &[&str], &str); 5] = [
     (
         &[
             "plan",
+            "contract",
             "event",
             "state",
             "exit",
