@@ -10,6 +10,7 @@
 
 mod env;
 
+mod answering;
 mod broken_backend;
 mod broken_frontend;
 mod browser;

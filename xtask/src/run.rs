@@ -619,6 +619,8 @@ fn next_commands(ended: &Ended, session: &Session<'_>) -> Vec<String> {
         Exit::Degraded | Exit::Unknown | Exit::Interrupted | Exit::Terminated | Exit::Bug => {
             &["deploy --resume", "deploy --abort", "status"]
         }
+        // Nothing was begun: what is live does not answer.
+        Exit::Unhealthy if ended.run.is_none() => &["deploy", "rollback --to live", "status"],
         Exit::Unhealthy => &["status", "rollback"],
         Exit::Database => &["migrate --status", "rollback", "status"],
         Exit::Superseded => &["status", "history"],

@@ -9,7 +9,7 @@ use crate::credentials::CredentialName;
 use crate::exit::Exit;
 use crate::git::GitHistory;
 use crate::http::{Api, RETRY_BUDGET};
-use crate::ids::{EnvironmentName, Lane};
+use crate::ids::{Commit, EnvironmentName, Lane};
 use crate::inputs::BuiltSite;
 use crate::job::Preparation;
 use crate::lane::frontend::Accepted;
@@ -243,7 +243,7 @@ pub fn read_source(
     }
     // Without any remote the provider builds from somewhere else. Production is refused then, for want of the refs.
     if name.as_str() != LOCAL && source.versioned && project.git.has_remote()? {
-        source.remote_branches = Some(project.git.remote_branches(&source.commit)?);
+        source.remote_branches = Some(remote_branches(project, &source.commit)?);
     }
     if name.as_str() == LOCAL && !app.globals.quiet {
         if !source.versioned {
@@ -258,6 +258,20 @@ pub fn read_source(
         }
     }
     Ok(source)
+}
+
+/// The branches of the origin that hold the commit. Where this clone knows of none, the origin is asked: it may have been pushed from
+/// elsewhere, and the clone of a tag has no branches. An origin that does not answer leaves it at that.
+fn remote_branches(project: &Project, commit: &Commit) -> Result<Vec<String>, Failure> {
+    let known = project.git.remote_branches(commit)?;
+    if !known.is_empty() {
+        return Ok(known);
+    }
+    let history = GitHistory {
+        git: &project.git,
+        remote: Some(ORIGIN),
+    };
+    Ok(history.branches_holding(commit).unwrap_or_default())
 }
 
 /// Opens everything that talks to the outside and hands it to `body`.

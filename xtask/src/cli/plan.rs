@@ -111,7 +111,8 @@ fn judge(session: &Session<'_>, options: &Options, observed: &Observed, planned:
         return remarks;
     }
     match lease::holder(session.world, &session.target.name) {
-        Ok(Some((_, holder))) if !(session.is_dead)(&holder.process) => {
+        // A lock that was taken by hand stays when its process is gone.
+        Ok(Some((_, holder))) if holder.reason.is_some() || !(session.is_dead)(&holder.process) => {
             let held = LeaseError::Held(Box::new(holder));
             remarks.refusals.push(held.to_string());
         }

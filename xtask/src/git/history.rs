@@ -89,6 +89,27 @@ impl GitHistory<'_> {
         }
     }
 
+    /// The branches of the remote that hold a commit, asked from the remote itself: the clone of a tag has none.
+    ///
+    /// # Errors
+    /// When the remote cannot be asked.
+    pub fn branches_holding(&self, commit: &Commit) -> Result<Vec<String>> {
+        let (_folder, whole, remote) = self.beside()?;
+        whole.fetch(&[&format!("+refs/heads/*:refs/remotes/{remote}/*")])?;
+        if !whole.holds(commit)? {
+            return Ok(Vec::new());
+        }
+        let listing = whole.run(&[
+            "for-each-ref",
+            "--contains",
+            commit.as_str(),
+            "--format=%(refname:lstrip=2)",
+            "refs/remotes",
+        ])?;
+        let names = text(&listing);
+        Ok(names.lines().map(str::to_owned).collect())
+    }
+
     /// An empty repository beside the private one that knows the remote, and the remote's name.
     fn beside(&self) -> Result<(TempDir, Repository<'_>, &str)> {
         let remote = self
