@@ -119,6 +119,20 @@ fn a_service_that_names_no_commit_is_released_at_the_providers_word() {
         .assert_says("proof: the commit in /healthz (field 'build.commit')");
     env.xtask(&["rollback"]).assert_exit(0);
     env.xtask(&["status"]).assert_exit(0);
+    // The next one moves its health; the one before knows nothing of the new path.
+    let moved = SERVICE.replace("/healthz", "/up");
+    env.write("service.py", &moved);
+    let config = config
+        .replace(
+            "identity = \"commit\"\nversion = \"/healthz\"\ncommit_field = \"build.commit\"\n",
+            "",
+        )
+        .replace("/healthz", "/up");
+    env.write("deploy.toml", &config);
+    env.commit("The health path moves");
+    env.xtask(&["deploy"]).assert_exit(0);
+    env.xtask(&["rollback"]).assert_exit(0);
+    env.xtask(&["status"]).assert_exit(0);
 }
 
 const SERVICE: &str = r#"import http.server, json, os

@@ -6,11 +6,13 @@ use cloud::{Door, RequestRecord};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use tandem::config::Target;
+use tandem::event::Step;
 use tandem::exit::Exit;
 use tandem::live::{lease_ref, run_ref};
 use tandem::refs::Refs as _;
 use tandem::shared_run::RunRecord;
 use tandem::sim::Universe;
+use tandem::state::RunState;
 
 /// Longest time between the last confirmed renewal of the lease and a call that changes something: its time to live less its margin.
 const LEASE_USABLE_MS: i64 = 120_000 - 35_000;
@@ -154,15 +156,14 @@ impl Oracle {
                 .get(&run)
                 .cloned()
                 .unwrap_or_else(|| Begun::of(before));
-            if !ended.nothing_to_do {
-                problems.extend(told_truly(
-                    ended.verdict.exit,
-                    versions,
-                    wanted,
-                    &begun.truth,
-                    &truth,
-                ));
-            }
+            problems.extend(told_truly(
+                ended.verdict.exit,
+                versions,
+                wanted,
+                &begun.truth,
+                &truth,
+            ));
+            problems.extend(unplanned(&outcome.state));
             // What the providers still have under way must not change what was said.
             if matches!(ended.verdict.exit.code(), 0 | 4 | 5) {
                 let later = cloud.truth(end_ms + 20 * 60_000);
@@ -247,6 +248,20 @@ impl Begun {
     }
 }
 
+/// No step runs that the plan does not hold, but for what stands before every plan and what undoes it.
+fn unplanned(state: &RunState) -> Vec<String> {
+    let free = [
+        Step::Preflight,
+        Step::Lock,
+        Step::UndoFrontend,
+        Step::UndoBackend,
+    ];
+    let ran = state.steps.iter().filter(|(_, status)| status.began);
+    ran.filter(|(step, _)| !free.contains(step) && !state.planned.contains(step))
+        .map(|(step, _)| format!("{step:?} ran, and the plan does not hold it"))
+        .collect()
+}
+
 /// I3: the exit code against what is out there.
 fn told_truly(
     exit: Exit,
@@ -273,13 +288,17 @@ fn told_truly(
             Health::Flapping { .. } | Health::DegradesAfter { .. }
         )
     });
-    let is_well = now.serving_healthy || is_fickle || is_old_service;
-    let is_no_worse = now.serving_healthy || is_fickle || !old.serving_healthy;
+    let is_well = now.serving_healthy || is_fickle;
+    let is_no_worse = is_well || !old.serving_healthy;
     let holds = match (exit, wanted) {
         (Exit::Done, Some(wanted)) => {
             is_new(wanted).0 && (is_new(wanted).1 || is_old_service) && is_well
         }
-        (Exit::FailedUnchanged | Exit::RolledBack | Exit::Refused, Some(_)) => {
+        // What was verified to be the old one answers, unless there was none.
+        (Exit::FailedUnchanged | Exit::RolledBack, Some(_)) => {
+            is_old_site && (is_old_service && is_well || old.serving_commit.is_none())
+        }
+        (Exit::Refused, Some(_)) => {
             is_old_site && (is_old_service || old.serving_commit.is_none()) && is_no_worse
         }
         // The new backend under the old frontend, or one that somebody else deployed meanwhile.
