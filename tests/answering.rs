@@ -95,7 +95,7 @@ fn a_service_that_names_no_commit_is_released_at_the_providers_word() {
     env.commit("Another service");
     env.xtask(&["deploy"])
         .assert_exit(0)
-        .assert_says("its answers name no commit");
+        .assert_says("answers name no commit");
     env.xtask(&["deploy"])
         .assert_exit(0)
         .assert_says("Nothing to do");
@@ -169,7 +169,7 @@ fn plan_shows_what_deploy_would_refuse() {
     env.change_frontend("Not pushed");
     let plan = env.xtask(&["plan", "--prod", "--exit-code"]);
     plan.assert_exit(3)
-        .assert_says("a deploy would be refused:")
+        .assert_says("a deploy would be refused of")
         .assert_says("no branch of a remote holds commit");
     let document = env
         .xtask(&["plan", "--prod", "--json"])

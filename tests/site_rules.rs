@@ -255,7 +255,7 @@ fn a_rule_to_the_service_that_cannot_apply_is_refused() {
         assert_eq!(cloud.provider_writes(), Vec::<String>::new());
         env.xtask(&["plan", "--exit-code"])
             .assert_exit(3)
-            .assert_says("a deploy would be refused:\n  frontend/_redirects:");
+            .assert_says("refused, because\n  frontend/_redirects:");
         env.xtask(&["doctor"]).assert_exit(3).assert_says(says);
     }
 }

@@ -95,9 +95,9 @@ impl Rung {
     pub fn unproven(&self) -> Option<&'static str> {
         match self {
             Self::Commit(_) => None,
-            Self::Provider => {
-                Some("its answers name no commit; that this one is live is the provider's word")
-            }
+            Self::Provider => Some(
+                "the service's answers name no commit; that this one is live is the provider's word",
+            ),
             Self::Answers => {
                 Some("which commit answers was not proven: deploy.toml says identity = \"answers\"")
             }

@@ -347,7 +347,7 @@ pub enum EventKind {
     },
     /// A gate decided.
     Gate {
-        /// 1: everything prepared. 2: the backend is live, migrated and ours.
+        /// 1: everything prepared. 2: the backend is live and proven as planned.
         number: u8,
         /// Whether the release goes on.
         passed: bool,

@@ -117,7 +117,7 @@ fn release(job: &Job<'_>) -> Result<Verdict, Verdict> {
         None
     };
     if let (Some(_), Some(_)) = (&backend, &draft) {
-        gate(job, 2, "the backend is live, migrated and ours")?;
+        gate(job, 2, "the backend is live and proven as planned")?;
     }
     if let Some(draft) = &draft {
         frontend::release(job, draft, backend.is_some())?;

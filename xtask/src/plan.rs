@@ -9,6 +9,9 @@ use serde::Serialize;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+/// The reason of a lane that `--only` leaves out: nothing is said of whether it differs.
+pub const NOT_ASKED_FOR: &str = "not asked for (--only)";
+
 /// Everything that planning needs to know; read once, by [`crate::snapshot`].
 #[derive(Clone, Debug)]
 pub struct Facts {
@@ -201,7 +204,7 @@ fn decide(facts: &Facts, asked: &Asked, lane: Lane) -> LaneDecision {
 /// Unknown always means "run the lane", with the reason.
 fn reason(facts: &Facts, asked: &Asked, lane: Lane, changes: &[Change]) -> (bool, String) {
     if !asked.only.is_empty() && !asked.only.contains(&lane) {
-        return (false, "not asked for (--only)".to_owned());
+        return (false, NOT_ASKED_FOR.to_owned());
     }
     let forced = |reason: String| {
         if asked.force {

@@ -85,11 +85,12 @@ impl fmt::Display for Identity {
 /// What the service's version address tells.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Version {
-    /// The commit that runs.
-    pub commit: Commit,
-    /// Its schema.
+    /// The commit that runs, when it tells.
     #[serde(default)]
-    pub schema: SchemaVersion,
+    pub commit: Option<Commit>,
+    /// Its schema, when it tells.
+    #[serde(default)]
+    pub schema: Option<SchemaVersion>,
 }
 
 /// How far a schema is.

@@ -269,8 +269,12 @@ fn ask(
         is_live = answer.is_ok() && matches!(render.live(), Ok(Some(_)));
         findings.extend(providers::service(config, target, &answer));
     }
-    // Before the first release nobody is there to be asked.
-    if let (Some(token), true) = (credentials.get(CredentialName::TandemAdminToken), is_live) {
+    // Before the first release nobody is there to be asked, and without migrations there is nothing to ask.
+    let has_schema = is_live && config.backend.migrations.is_some();
+    if let (Some(token), true) = (
+        credentials.get(CredentialName::TandemAdminToken),
+        has_schema,
+    ) {
         let contract = config.backend.contract();
         let service = Service::new(world, &target.service_url, &contract).until(until_ms);
         findings.extend(providers::admin(&service.admin_state(token)));

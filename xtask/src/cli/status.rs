@@ -200,6 +200,7 @@ impl Report {
             let health = match lane.healthy {
                 Some(true) => "healthy",
                 Some(false) => "UNHEALTHY",
+                None if lane.deploy_id.is_some() => "unknown",
                 None => "not released",
             };
             let commit = lane.commit.as_ref().map_or("-", Commit::short);
@@ -299,10 +300,9 @@ fn look(session: &Session<'_>) -> Result<Report, Failure> {
         .list_deploys(None, crate::facts::DEPLOYS_MAX)
         .map_err(ask)?
         .deploys;
-    let backend = deploys
-        .iter()
-        .find(|deploy| deploy.status.is_live())
-        .map(|deploy| deploy.id.clone());
+    let backend = deploys.iter().find(|deploy| deploy.status.is_live());
+    let deployed = backend.and_then(|deploy| deploy.commit.clone());
+    let backend = backend.map(|deploy| deploy.id.clone());
     let live = session
         .world
         .refs()
@@ -335,7 +335,9 @@ fn look(session: &Session<'_>) -> Result<Report, Failure> {
         .and_then(|live| live.record.contract().cloned())
         .unwrap_or_else(|| session.config.backend.contract());
     let service = Service::new(session.world, &session.target.service_url, &contract);
-    let version = service.version().ok();
+    // A service without migrations has no schema of ours to tell.
+    let migrates = session.config.backend.migrations.is_some();
+    let version = migrates.then(|| service.version().ok()).flatten();
     let lanes: Vec<LaneReport> = Lane::ALL
         .into_iter()
         .map(|lane| {
@@ -343,9 +345,18 @@ fn look(session: &Session<'_>) -> Result<Report, Failure> {
             let expected = recorded(lane).map(|lane| lane.commit.clone());
             let (healthy, commit, warnings) = match (lane, &deploy_id) {
                 (_, None) if expected.is_none() => (None, None, Vec::new()),
-                (Lane::Frontend, _) => frontend(session),
+                (Lane::Frontend, _) => {
+                    let (health, unclear) = frontend(session);
+                    drift.extend(unclear.filter(|_| expected.is_some()));
+                    health
+                }
                 (Lane::Backend, _) => {
-                    let (health, unclear) = backend_health(&service, &contract, expected.as_ref());
+                    // Where the answers name no commit, what answers is what the provider says is live.
+                    let named = match contract.rung.unproven() {
+                        Some(_) => deployed.clone().or_else(|| expected.clone()),
+                        None => expected.clone(),
+                    };
+                    let (health, unclear) = backend_health(&service, &contract, named.as_ref());
                     drift.extend(unclear);
                     health
                 }
@@ -377,10 +388,12 @@ fn look(session: &Session<'_>) -> Result<Report, Failure> {
         commit: live.as_ref().map(|live| live.record.commit.clone()),
         skew,
         drift,
-        schema: version.map(|version| Schema {
-            generation: version.schema.generation,
-            latest: version.schema.latest,
-        }),
+        schema: version
+            .and_then(|version| version.schema)
+            .map(|schema| Schema {
+                generation: schema.generation,
+                latest: schema.latest,
+            }),
         unfinished: UnfinishedRun::read(session)?,
         lanes,
     })
@@ -406,11 +419,16 @@ fn other_commit(
 type Health = (Option<bool>, Option<Commit>, Vec<String>);
 
 /// What the public site says of itself.
-fn frontend(session: &Session<'_>) -> Health {
+fn frontend(session: &Session<'_>) -> (Health, Option<String>) {
     #[derive(serde::Deserialize)]
     struct Release {
         commit: Commit,
     }
+    let unclear = |why: String| {
+        let told = format!("frontend: which release is public cannot be told: {why}");
+        ((None, None, Vec::new()), Some(told))
+    };
+    let ill = |why: String| ((Some(false), None, vec![why]), None);
     match service::site_file(
         session.world,
         &SiteAddress::public(&session.target.site_url),
@@ -419,28 +437,16 @@ fn frontend(session: &Session<'_>) -> Health {
         &|| {},
     ) {
         Ok(file) if file.status == 200 => match serde_json::from_slice::<Release>(&file.body) {
-            Ok(release) => (Some(true), Some(release.commit), Vec::new()),
-            Err(_) => (
-                Some(true),
-                None,
-                vec![format!(
-                    "{RELEASE_FILE} cannot be read: the site was not released by Tandem"
-                )],
-            ),
+            Ok(release) => ((Some(true), Some(release.commit), Vec::new()), None),
+            Err(_) => unclear(format!(
+                "{RELEASE_FILE} cannot be read, so this program did not release it"
+            )),
         },
-        Ok(file) if file.status == 404 => (
-            Some(true),
-            None,
-            vec![format!(
-                "there is no {RELEASE_FILE}: the site was not released by Tandem"
-            )],
-        ),
-        Ok(file) => (
-            Some(false),
-            None,
-            vec![format!("the site answers with status {}", file.status)],
-        ),
-        Err(error) => (Some(false), None, vec![error.to_string()]),
+        Ok(file) if file.status == 404 => unclear(format!(
+            "there is no {RELEASE_FILE}, so this program did not release it"
+        )),
+        Ok(file) => ill(format!("the site answers with status {}", file.status)),
+        Err(error) => ill(error.to_string()),
     }
 }
 
@@ -457,29 +463,29 @@ fn backend_health(
         Identity::Ours { warning } => {
             warnings.extend(warning);
             warnings.extend(contract.rung.unproven().map(str::to_owned));
-            (true, expected.cloned())
+            (Some(true), expected.cloned())
         }
-        Identity::Other(commit) => (true, Some(commit)),
+        Identity::Other(commit) => (Some(true), Some(commit)),
         Identity::NoVersion(why) => {
             unclear = Some(format!("backend: who answers cannot be told: {why}"));
-            (true, None)
+            (Some(true), None)
         }
         Identity::AuthWall => {
             unclear = Some(
                 "backend: the health address asks for a login, so nothing can be said".to_owned(),
             );
-            (true, None)
+            (None, None)
         }
         Identity::Unhealthy { status, text } => {
             warnings.push(format!("status {status}: {text}"));
-            (false, None)
+            (Some(false), None)
         }
         Identity::Elsewhere(text) | Identity::Away(text) => {
             warnings.push(text);
-            (false, None)
+            (Some(false), None)
         }
     };
-    ((Some(healthy), commit, warnings), unclear)
+    ((healthy, commit, warnings), unclear)
 }
 
 #[cfg(test)]

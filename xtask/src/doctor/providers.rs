@@ -69,9 +69,11 @@ pub fn admin(answer: &Result<AdminState, ApiError>) -> Vec<Finding> {
     let name = CredentialName::TandemAdminToken.variable();
     let state = match answer {
         Ok(state) => state,
-        Err(
-            error @ (ApiError::Unauthorised(_) | ApiError::Forbidden(_) | ApiError::NotFound(_)),
-        ) => {
+        Err(ApiError::NotFound(_)) => {
+            let text = "the service has no administration endpoint (`backend.admin` names it), or does not know TANDEM_ADMIN_TOKEN: migrations are not rehearsed on the live schema and not read back".to_owned();
+            return vec![Finding::new(Area::Backend, "schema", Level::Warning, text)];
+        }
+        Err(error @ (ApiError::Unauthorised(_) | ApiError::Forbidden(_))) => {
             let text = format!(
                 "{error}: the service does not accept {name} (hint: set the same value here and there)"
             );

@@ -45,6 +45,15 @@ pub(super) fn read(
         through_engine: state.is_some() || starts_through_engine(session, live),
         ..found
     };
+    // What is not what is recorded cannot answer as recorded; it is no worse to go back to for that.
+    for (lane, found) in [
+        (Lane::Frontend, &baseline.frontend),
+        (Lane::Backend, &baseline.backend),
+    ] {
+        let recorded = live.and_then(|live| live.record.lanes.get(&lane));
+        let drift = recorded.and_then(|lane| plan::drift(&lane.deploy_id, found.as_ref()));
+        answering.extend(drift.map(|drift| (lane, Standing::Ill(drift))));
+    }
     if let Some(stranger) = stranger(session, &baseline) {
         answering.insert(Lane::Backend, Standing::Unclear(stranger));
     }

@@ -3,7 +3,7 @@
 use crate::contract::{Contract, Rung};
 use crate::event::Step;
 use crate::http::ApiError;
-use crate::ids::Commit;
+use crate::ids::{Commit, Lane};
 use crate::inputs::SiteFile;
 use crate::job::{Job, LaneError, OUTAGE};
 use crate::netlify::Deploy;
@@ -62,7 +62,7 @@ pub fn identity(
                 bad += 1;
                 last = other.to_string();
                 is_silent = matches!(other, Identity::Away(_));
-                is_nameless = matches!(other, Identity::NoVersion(_));
+                is_nameless = matches!(other, Identity::NoVersion(_) | Identity::Elsewhere(_));
                 // Silence says nothing about the service while nothing else can be reached either.
                 if bad >= BAD_MAX && is_silent && is_offline(job) {
                     job.warn("neither the service nor its provider can be reached: waiting for the network");
@@ -74,14 +74,15 @@ pub fn identity(
             if let Some(warning) = degraded {
                 job.warn(format!("the backend is healthy with a warning: {warning}"));
             }
-            let provider = provider_agrees(job, contract, commit)?;
-            return Ok(format!(
-                "{} answered {good} times in a row{provider}",
-                commit.short()
-            ));
+            return Ok(match provider_agrees(job, contract, commit)? {
+                None => format!("{} answered {good} times in a row", commit.short()),
+                Some(unproven) => format!("it answered well {good} times in a row; {unproven}"),
+            });
         }
-        // There is nothing to go back to, and the service itself is well.
-        if bad >= BAD_MAX && is_nameless && job.baseline.backend.is_none() {
+        // There is nothing to go back to, and the provider calls the service live: it is not judged by an address that may be wrong.
+        let has_old =
+            job.baseline.backend.is_some() && !job.baseline.ill.contains_key(&Lane::Backend);
+        if bad >= BAD_MAX && is_nameless && !has_old {
             return Err(LaneError::Unverifiable(format!(
                 "who answers cannot be told: {last}; deploy.toml promises {} (hint: `version`, `commit_field` and `identity` under [backend] say what is asked)",
                 contract.rung
@@ -89,8 +90,13 @@ pub fn identity(
         }
         if bad >= BAD_MAX {
             return Err(LaneError::Failed(format!(
-                "expected {} to answer, but {last} ({bad} times in a row)",
-                commit.short()
+                "expected {} to answer, but {last} ({bad} times in a row{})",
+                commit.short(),
+                if is_nameless {
+                    "; hint: `health`, `version`, `commit_field` and `identity` under [backend] say what is asked"
+                } else {
+                    ""
+                }
             )));
         }
         job.progress(
@@ -117,9 +123,9 @@ fn provider_agrees(
     job: &Job<'_>,
     contract: &Contract,
     commit: &Commit,
-) -> Result<String, LaneError> {
+) -> Result<Option<&'static str>, LaneError> {
     let Some(unproven) = contract.rung.unproven() else {
-        return Ok(String::new());
+        return Ok(None);
     };
     if contract.rung == Rung::Provider {
         let live = job.read(OUTAGE, || job.service().live())?;
@@ -135,7 +141,7 @@ fn provider_agrees(
             )));
         }
     }
-    Ok(format!("; {unproven}"))
+    Ok(Some(unproven))
 }
 
 /// Whether the provider cannot be reached either: then silence is the network's, and no evidence against the service.

@@ -227,7 +227,7 @@ mod tests {
         12.6s · backend   prove the version  begins
         12.8s ✓ backend   prove the version        0.2 s  1a2b3c4 answered 3 times in a row
         12.8s · backend   live and verified  dep-9, https://shop-api.onrender.com
-        12.8s ✓ release   gate 2 open  the backend is live, migrated and ours
+        12.8s ✓ release   gate 2 open  the backend is live and proven as planned
         12.8s · frontend  publish  begins
         13.2s ✓ frontend  publish                  0.4 s  65f0c0ffee65f0c0ffee65f0 is the published deploy
         13.2s · frontend  verify what is public  begins

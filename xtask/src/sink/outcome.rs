@@ -114,6 +114,10 @@ pub(crate) fn live_now(
     };
     match status.state {
         LaneState::Unchanged => (Role::Plain, "not touched by this run".to_owned()),
+        // A rollback restores what it was asked to bring back, a deploy what was there before it.
+        LaneState::RolledBack if state.command == "rollback" => {
+            (Role::Good, format!("brought back to {what}, verified"))
+        }
         LaneState::RolledBack => (
             Role::Good,
             "as before this run, restored and verified".to_owned(),

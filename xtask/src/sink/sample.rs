@@ -248,7 +248,7 @@ impl Story {
             "dep-9",
             Some("https://shop-api.onrender.com"),
         );
-        self.gate(2, true, "the backend is live, migrated and ours")
+        self.gate(2, true, "the backend is live and proven as planned")
     }
 
     fn publish(&mut self) -> &mut Self {

@@ -9,6 +9,7 @@ use crate::config::Target;
 use crate::event::{LaneState, StepEnd};
 use crate::exit::Exit;
 use crate::ids::Lane;
+use crate::plan::NOT_ASKED_FOR;
 use crate::run::Ended;
 use crate::state::{LaneStatus, RunState};
 use std::fmt::Write as _;
@@ -60,10 +61,23 @@ fn nothing_to_do(ended: &Ended, target: &Target) -> String {
         .as_ref()
         .map(|plan| format!(" ({})", plan.commit.short()))
         .unwrap_or_default();
-    let title = format!(
-        "✓ Nothing to do: {} already has this content{commit}, and both halves answer",
-        target.name
-    );
+    let lanes = ended.plan.iter().flat_map(|plan| &plan.lanes);
+    let asked: Vec<&str> = lanes
+        .filter(|decision| decision.reason != NOT_ASKED_FOR)
+        .map(|decision| decision.lane.name())
+        .collect();
+    let title = if asked.len() == 1 {
+        format!(
+            "✓ Nothing to do for the {}: {} already has its content{commit}, and both halves answer as recorded",
+            asked.concat(),
+            target.name
+        )
+    } else {
+        format!(
+            "✓ Nothing to do: {} already has this content{commit}, and both halves answer",
+            target.name
+        )
+    };
     let _infallible = writeln!(text, "{}", paint(Role::Good, &title));
     for decision in ended.plan.iter().flat_map(|plan| &plan.lanes) {
         let _infallible = writeln!(

@@ -15,7 +15,7 @@ const UNSELECTED_MAX: usize = 5;
 /// The plan as text; of each lane at most `max_files` paths are listed.
 pub fn plan(plan: &Plan, facts: &Facts, remarks: &Remarks, max_files: usize) -> String {
     let mut text = String::new();
-    header(&mut text, plan, facts);
+    header(&mut text, plan, facts, remarks);
     for decision in &plan.lanes {
         text.push('\n');
         lane(&mut text, decision, max_files);
@@ -32,7 +32,7 @@ pub fn plan(plan: &Plan, facts: &Facts, remarks: &Remarks, max_files: usize) -> 
 /// Why a deploy would be refused, and what is worth knowing.
 fn said(text: &mut String, remarks: &Remarks) {
     if !remarks.refusals.is_empty() {
-        text.push_str("a deploy would be refused:\n");
+        text.push_str("refused, because\n");
     }
     for refusal in &remarks.refusals {
         for line in refusal.lines() {
@@ -45,8 +45,10 @@ fn said(text: &mut String, remarks: &Remarks) {
     }
 }
 
-fn header(text: &mut String, plan: &Plan, facts: &Facts) {
-    let verb = if plan.is_empty() {
+fn header(text: &mut String, plan: &Plan, facts: &Facts, remarks: &Remarks) {
+    let verb = if !remarks.refusals.is_empty() {
+        "a deploy would be refused of"
+    } else if plan.is_empty() {
         "nothing to do for"
     } else {
         "would release"
@@ -292,7 +294,7 @@ mod tests {
         value.lanes[1].modified.clear();
         value.lanes[1].identity = "the commit in /api/version (field 'commit')".to_owned();
         assert_snapshot!(plain(&plan(&value, &facts, &remarks, 10)), @r#"
-        production: would release 1a2b3c4
+        production: a deploy would be refused of 1a2b3c4
           Show revenue by region
           live now: release 20261120T090000Z-0f0f0f0-0001
 
@@ -302,7 +304,7 @@ mod tests {
                   proof: the commit in /api/version (field 'commit')
 
         reversible: yes, because no migration is pending
-        a deploy would be refused:
+        refused, because
           no branch of a remote holds commit 1a2b3c4 (hint: `git push`)
           the site would lose:
           x

@@ -79,7 +79,7 @@ pub struct Shell {
     shared: Arc<Shared>,
     addresses: Vec<std::net::SocketAddr>,
     threads: Vec<JoinHandle<()>>,
-    _lock: fs_err::File,
+    _lock: state::Taken,
 }
 
 impl Shell {

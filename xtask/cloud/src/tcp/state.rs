@@ -18,8 +18,18 @@ const SECRETS: &str = "secrets.json";
 const PORTS: &str = "ports.json";
 const LOCK: &str = "lock";
 
+/// A state folder that is taken. It is given back by name: a child that was just forked still has the file open until it has become
+/// another program, and would keep the folder taken.
+pub(super) struct Taken(fs_err::File);
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        let _gone_with_the_process = flock(&self.0, FlockOperation::Unlock);
+    }
+}
+
 /// Creates the folder for this user alone and takes it for this process.
-pub(super) fn lock(state_dir: &Path) -> Result<fs_err::File> {
+pub(super) fn lock(state_dir: &Path) -> Result<Taken> {
     fs_err::create_dir_all(state_dir)?;
     fs_err::set_permissions(state_dir, std::fs::Permissions::from_mode(0o700))?;
     let file = fs_err::File::create(state_dir.join(LOCK))?;
@@ -29,7 +39,7 @@ pub(super) fn lock(state_dir: &Path) -> Result<fs_err::File> {
             state_dir.display()
         );
     }
-    Ok(file)
+    Ok(Taken(file))
 }
 
 /// Does some process hold the folder?

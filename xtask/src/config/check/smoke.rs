@@ -2,7 +2,7 @@
 
 use super::super::Smoke;
 use super::super::at::At;
-use super::value::{check_seconds, check_url_path};
+use super::value::{blank, check_seconds, check_url_path};
 use super::{Checker, TIMEOUT_MAX_S};
 use std::collections::BTreeSet;
 
@@ -36,7 +36,13 @@ pub(super) fn check(checker: &mut Checker<'_>, at: &At, smokes: &[Smoke]) {
                 "let the command of 'run' look for it",
             );
         }
-        checker.not_blank(&at.key("contains"), smoke.contains.as_deref());
+        if smoke.contains.as_deref().is_some_and(blank) {
+            checker.report(
+                &at.key("contains"),
+                "'contains' is empty, and every answer contains that",
+                "leave the key out to look for the released commit, or write a text that only a good answer has",
+            );
+        }
         check_seconds(
             checker,
             &at.key("timeout_s"),
