@@ -71,7 +71,12 @@ fn look(job: &Job<'_>) -> Result<Database, LaneError> {
         Vec::new()
     });
     let backup = lines.iter().rev().find_map(|line| backup_in(line));
-    let told = lines.iter().rev().find_map(|line| Fate::told_by(line));
+    // Several engines may have run one after the other (`migrate`, then the service's own): what one of them committed stays.
+    let told = lines.iter().filter_map(|line| Fate::told_by(line));
+    let told = told.reduce(|one, other| match (one, other) {
+        (Fate::AsItWas, Fate::AsItWas) => Fate::AsItWas,
+        _ => Fate::Changed,
+    });
     let was_live = {
         let status = job.read(OUTAGE, || job.service().deploy(&id))?.status;
         status.is_live() || status.is_superseded()
