@@ -1,6 +1,6 @@
 //! Who answers decides: nothing is "nothing to do", and nothing is released beside it, when what is live does not answer as recorded.
 
-use super::decisions::status;
+use super::decisions::{expect, status};
 use super::project::{How, Outcome, Project, Version, well};
 use cloud::inprocess::{Behaviour, Health};
 use cloud::{Door, Fault, FaultKind};
@@ -11,13 +11,6 @@ use tandem::run::Options;
 
 /// So many looks at an ill service are believed.
 const LOOKS: u32 = 3;
-
-#[track_caller]
-fn expect(outcome: &Outcome, code: u8, word: &str) {
-    let (found, reason) = (outcome.code(), outcome.reason());
-    assert_eq!(found, code, "{reason} {:#?}", outcome.state.warnings);
-    assert!(reason.contains(word), "'{word}' is not in: {reason}");
-}
 
 /// The service answers its first `count` questions at `path` so.
 fn service_answers(project: &Project, path: &str, kind: FaultKind, count: u32) {
