@@ -126,6 +126,29 @@ fn no_frontend_is_published_over_a_dead_backend() {
 }
 
 #[test]
+fn a_half_that_drifted_and_is_left_alone_is_not_verified() {
+    let mut project = Project::live(1);
+    let now_ms = project.now_ms();
+    super::others::trigger_by_hand(&project.universe, now_ms, super::oracle::BY_HAND);
+    project.pass(std::time::Duration::from_secs(60));
+    let next = Version::new(2).only_frontend(1);
+    expect(&project.deploy(&next, only_frontend()), 8, "drift");
+    let how = How {
+        options: Options {
+            asked: only_frontend().options.asked,
+            ..anyway()
+        },
+        ..How::seed(3)
+    };
+    let outcome = project.deploy(&next, how);
+    expect(
+        &outcome,
+        8,
+        "the backend does not answer as recorded: drift",
+    );
+}
+
+#[test]
 fn what_cannot_be_told_is_refused() {
     let page = FaultKind::Status {
         status: 200,

@@ -62,10 +62,17 @@ pub(super) fn finalise(job: &Job<'_>, halves: &Halves) -> Result<Verdict, Verdic
 /// The end of a release that worked, with what it does not prove. A half that it left alone, and that did not answer before, is
 /// somebody's to mend: they asked for this all the same.
 fn whole(job: &Job<'_>, halves: &Halves, reason: &str, release: ReleaseId) -> Verdict {
-    let left = |(lane, why): (&Lane, &String)| {
-        (!job.plan.runs(*lane)).then(|| format!("the {lane} does not answer as recorded: {why}"))
+    let left = |lane: Lane| {
+        let recorded = job.live?.record.lanes.get(&lane)?;
+        let found = match lane {
+            Lane::Frontend => job.baseline.frontend.as_ref(),
+            Lane::Backend => job.baseline.backend.as_ref(),
+        };
+        let why = job.baseline.ill.get(&lane).cloned();
+        let why = why.or_else(|| crate::plan::drift(&recorded.deploy_id, found))?;
+        (!job.plan.runs(lane)).then(|| format!("the {lane} does not answer as recorded: {why}"))
     };
-    let unwell: Vec<String> = job.baseline.ill.iter().filter_map(left).collect();
+    let unwell: Vec<String> = Lane::ALL.into_iter().filter_map(left).collect();
     let unproven = halves
         .backend
         .as_ref()
